@@ -1,0 +1,1 @@
+"""Step two: definitions become rows."""

@@ -1,0 +1,1 @@
+"""Step three: rows are checked before they are published."""

@@ -1,0 +1,1 @@
+"""The command `mart`: each command parses, makes one call, and prints."""

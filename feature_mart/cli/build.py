@@ -1,0 +1,104 @@
+"""Commands that compute: build and test."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from feature_mart.cli.command import mart_command, open_store, print_json, print_table
+from feature_mart.cli.progress import Progress
+
+
+@mart_command("build")
+@click.argument("pipelines", nargs=-1, metavar="[PIPELINE...]")
+@click.option(
+    "--start", metavar="T", default=None, help="Where a backfill begins (default: the first row of the inputs)."
+)
+@click.option("--end", metavar="T", default=None, help="The horizon: build up to here (default: now).")
+@click.option("--chunk", metavar="DURATION", default=None, help="Publish intervals in steps of this length, as in 30d.")
+@click.option("--select", metavar="VIEW", multiple=True, help="Only this view; may be given several times.")
+@click.option("--full-refresh", is_flag=True, help="Build everything anew and take schema changes as meant.")
+@click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
+def build(
+    ctx: click.Context,
+    pipelines: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    chunk: str | None,
+    select: tuple[str, ...],
+    full_refresh: bool,
+    as_json: bool,
+) -> None:
+    """Bring pipelines (all where none is named) up to date with their sources."""
+    from feature_mart.definitions.durations import parse_duration
+    from feature_mart.errors import UsageError
+
+    try:
+        length = None if chunk is None else parse_duration(chunk)
+    except ValueError as error:
+        raise UsageError(f"--chunk {chunk!r}: {error}") from error
+    names = [name for entry in select for name in entry.split(",") if name]
+    with Progress() as progress:
+        store = open_store(ctx, on_event=progress)
+        try:
+            result = store.build(
+                *pipelines, start=start, end=end, chunk=length, select=names, full_refresh=full_refresh
+            )
+        finally:
+            store.stop()
+    if as_json:
+        print_json(
+            {
+                "run_id": result.run_id,
+                "committed": result.committed,
+                "views": [
+                    {
+                        "view": entry.view,
+                        "version": entry.version.version,
+                        "rows": entry.rows,
+                        "committed": entry.committed,
+                        "reason": entry.reason,
+                        "quarantined": entry.quarantined,
+                        "warnings": list(entry.warnings),
+                    }
+                    for entry in result.views
+                ],
+                "sources": {name: version.version for name, version in result.sources.items()},
+            }
+        )
+        return
+    if not result.committed:
+        click.echo("Nothing changed: every view is up to date.")
+        return
+    rows = [
+        [e.view, e.version.version, e.rows if e.committed else "", e.quarantined or "", e.reason] for e in result.views
+    ]
+    print_table(["view", "version", "rows written", "set aside", "why"], rows)
+
+
+@mart_command("test")
+@click.argument("views", nargs=-1, metavar="[VIEW...]")
+@click.option("--json", "as_json", is_flag=True, help="Results as JSON.")
+def test(ctx: click.Context, views: tuple[str, ...], as_json: bool) -> None:
+    """Run the unit tests in tests/mart/ (of all views where none is named). Ends with 1 where one fails."""
+    store = open_store(ctx)
+    try:
+        results = store.test(*views)
+    finally:
+        store.stop()
+    failed = [result for result in results if not result.passed]
+    if as_json:
+        entries = [{"view": r.view, "test": r.name, "passed": r.passed, "difference": r.difference} for r in results]
+        print_json(entries)
+    else:
+        for result in results:
+            click.echo(f"{'✓' if result.passed else '✗'} {result.view}: {result.name}")
+            for line in result.difference.splitlines():
+                click.echo(f"    {line}")
+        click.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+    if failed:
+        sys.exit(1)
+
+
+COMMANDS = {"build": build, "test": test}

@@ -1,0 +1,54 @@
+"""The entry point. Commands are loaded when they are called, so that `mart --help` answers at once."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from feature_mart.version import VERSION
+
+_COMMANDS: dict[str, tuple[str, str]] = {
+    "init": ("feature_mart.cli.start", "Write a small, complete mart into a new folder."),
+    "sample-data": ("feature_mart.cli.start", "Make sample data for the reference mart."),
+    "doctor": ("feature_mart.cli.start", "Check Python, Java, Spark and Delta on this machine."),
+    "validate": ("feature_mart.cli.definitions", "Check every file of the mart, without Spark."),
+    "schema": ("feature_mart.cli.definitions", "Print or write the JSON Schema of each kind of file."),
+    "list": ("feature_mart.cli.definitions", "Find views, features, sources and services."),
+    "show": ("feature_mart.cli.definitions", "Show all that is known of a view, feature, source or service."),
+    "test": ("feature_mart.cli.build", "Run the unit tests of feature views."),
+    "build": ("feature_mart.cli.build", "Build pipelines: read, run, check, publish."),
+    "history": ("feature_mart.cli.data", "Show the versions of a view and what made them."),
+    "query": ("feature_mart.cli.data", "Run a SELECT against the mart."),
+}
+
+
+class _LazyGroup(click.Group):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(_COMMANDS[cmd_name][0])
+        command: click.Command = module.COMMANDS[cmd_name]
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in _COMMANDS.items()])
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="mart")
+@click.option("--env", metavar="NAME", default=None, help="The environment: conf/NAME.yml over conf/base.yml.")
+@click.option(
+    "--mart", "directory", metavar="DIR", default=None, help="The mart's folder (default: found upwards from here)."
+)
+@click.option("--debug", is_flag=True, help="Show the whole trace of an error.")
+@click.pass_context
+def main(ctx: click.Context, env: str | None, directory: str | None, debug: bool) -> None:
+    """Feature Mart: features from SQL and PySpark, as versioned Delta tables."""
+    ctx.obj = {"env": env, "directory": directory, "debug": debug}

@@ -1,0 +1,252 @@
+"""Puts a feature view together from its pipeline's entry, its definition and its metadata, and checks all three."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from feature_mart.definitions.checks import read_checks, report_unknown, used_by_expression
+from feature_mart.definitions.features import Documented, document_features
+from feature_mart.definitions.files.feature_views import FeatureViewFile
+from feature_mart.definitions.files.pipelines import AVAILABLE_AT_CREATION, FeatureViewEntry, PipelineFile
+from feature_mart.definitions.inputs import Place, report_duplicates
+from feature_mart.definitions.logic import Logic
+from feature_mart.definitions.mart_files import ReadFile
+from feature_mart.definitions.names import checked_column, suggested_column
+from feature_mart.definitions.problems import Invalid, Names, Problem, Problems, listed, nearest
+from feature_mart.definitions.project import Entity, FeatureView, Materialize, Source
+
+
+@dataclass(frozen=True)
+class DeclaredView:
+    """An entry of a pipeline, where it stands, and its logic as far as it could be read."""
+
+    entry: FeatureViewEntry
+    pipeline: PipelineFile
+    place: Place
+    logic: Logic | None
+
+
+@dataclass
+class Surroundings:
+    """What a view is checked against. ``views`` grows while views are put together, inputs first."""
+
+    entities: Mapping[str, Entity]
+    known_entities: Names
+    sources: Mapping[str, Source]
+    views: dict[str, FeatureView]
+    metadata: Mapping[str, ReadFile[FeatureViewFile]]
+    broken_metadata: set[str]
+    problems: Problems
+
+    def columns(self, name: str) -> Sequence[str] | None:
+        """The columns of a source or view, if they are known."""
+        producer = self.views.get(name) or self.sources.get(name)
+        return None if producer is None else producer.columns
+
+
+def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView | None:
+    """The view, or None where too much is wrong to go on; all that is wrong is told."""
+    entry, place = declared.entry, declared.place
+    keys = _keys(entry, place, around)
+    _check_time(entry, place)
+    metadata = _metadata(declared, around)
+    if declared.logic is None:
+        return None
+    columns = _columns(declared, declared.logic, around)
+    has_all = set(entry.entities) <= set(around.entities) and (entry.static or entry.event_timestamp is not None)
+    if columns is not None:
+        has_all = _check_required(entry, declared.logic, list(keys), columns, place) and has_all
+    times = [name for name in (entry.event_timestamp, entry.created_timestamp) if name is not None]
+    reserved = [*keys, *times]
+    checks = read_checks(entry, columns, place)
+    _check_online(entry, columns, reserved, place)
+    documented = Documented({}, ())
+    if metadata is not None:
+        is_whole = has_all and entry.name not in around.broken_metadata
+        documented = document_features(metadata, entry.name, columns, reserved, is_whole, around.problems)
+    materialize = Materialize(**entry.materialize.model_dump())
+    definition = declared.logic.definition
+    return FeatureView(
+        name=entry.name,
+        pipeline=declared.pipeline.pipeline,
+        description=metadata.model.description if metadata is not None else "",
+        owner=(metadata.model.owner if metadata is not None else None) or declared.pipeline.owner or "",
+        tags=metadata.model.tags if metadata is not None else (),
+        entities=entry.entities,
+        keys=keys,
+        event_timestamp=entry.event_timestamp,
+        created_timestamp=entry.created_timestamp,
+        static=entry.static,
+        ttl=entry.ttl,
+        available_after=entry.available_after,
+        materialize=materialize,
+        freshness=entry.freshness,
+        retention=entry.retention,
+        checks=checks,
+        online=entry.online,
+        derived=dict(entry.derived),
+        definition=definition,
+        features=documented.features,
+        patterns=documented.patterns,
+        columns=None if columns is None else tuple(columns),
+        file=place.file,
+        line=place.line,
+    )
+
+
+def _keys(entry: FeatureViewEntry, place: Place, around: Surroundings) -> dict[str, str]:
+    keys: dict[str, str] = {}
+    for at, name in enumerate(entry.entities):
+        if name in around.entities:
+            keys.update(around.entities[name].keys)
+        elif name not in around.known_entities:
+            meant = nearest(name, around.entities)
+            fix = f"write {meant}" if meant else "declare it in metadata/entities.yml"
+            message = f"found {name}, which is no entity"
+            place.tell(("entities", at), message, found=name, allowed=listed(around.entities), meant=meant, fix=fix)
+        if name in entry.entities[:at]:
+            place.tell(("entities", at), f"found {name} twice", found=name, fix="remove one of the two")
+    return keys
+
+
+def _check_time(entry: FeatureViewEntry, place: Place) -> None:
+    """A view has an event timestamp or is static, and what speaks of time needs time."""
+    if entry.static:
+        for key in ("event_timestamp", "created_timestamp", "ttl", "available_after"):
+            if getattr(entry, key) is not None:
+                message = f"{entry.name} is static, so it has no {key}: its values hold at all times"
+                place.tell((key,), message, fix=f"remove {key}, or static: true")
+    elif entry.event_timestamp is None:
+        place.tell(
+            ("name",),
+            f"{entry.name} has neither event_timestamp nor static: true",
+            allowed="event_timestamp: the column that says when a row's facts were true; or static: true for "
+            "attributes that never change",
+            fix="add event_timestamp: …, or static: true",
+        )
+    if entry.materialize.mode == "interval" and (entry.static or entry.event_timestamp is None):
+        message = f"{entry.name} is made by intervals, which needs an event timestamp"
+        place.tell(("materialize", "mode"), message, fix="add event_timestamp: …, or write mode: full")
+    if entry.available_after == AVAILABLE_AT_CREATION and entry.created_timestamp is None:
+        message = "found created_timestamp, but the view names no column for it"
+        fix = "add created_timestamp: with the column that says when a row became known"
+        place.tell(("available_after",), message, found="created_timestamp", fix=fix)
+    times = (entry.event_timestamp, entry.created_timestamp)
+    if entry.event_timestamp is not None and times[0] == times[1]:
+        message = f"found {entry.created_timestamp} as event and as created timestamp"
+        place.tell(("created_timestamp",), message, found=str(entry.created_timestamp), fix="remove created_timestamp")
+
+
+def _metadata(declared: DeclaredView, around: Surroundings) -> ReadFile[FeatureViewFile] | None:
+    name = declared.entry.name
+    metadata = around.metadata.get(name)
+    if metadata is None:
+        if name not in around.broken_metadata:
+            message = f"the view {name} has no metadata"
+            fix = f"write metadata/feature_views/{name}.yml with feature_view, description, owner and features"
+            declared.place.tell(("name",), message, found=name, fix=fix)
+        return None
+    if metadata.model.owner is None and declared.pipeline.owner is None:
+        message = f"the view {name} has no owner"
+        place = Place(metadata.document, (), around.problems)
+        place.tell((), message, fix=f"add owner: to this file, or to the pipeline {declared.pipeline.pipeline}")
+    return metadata
+
+
+def _columns(declared: DeclaredView, logic: Logic, around: Surroundings) -> list[str] | None:
+    """All columns of the view: those that its logic gives, then derived ones; None where they cannot be told."""
+    given = logic.columns(around.columns)
+    entry, place = declared.entry, declared.place
+    known = None if given is None else _named(entry, logic, given, place)
+    for name, expression in entry.derived.items():
+        for column in used_by_expression(expression, place, ("derived", name)):
+            report_unknown(column, known, entry.name, place, ("derived", name))
+        if known is not None:
+            is_taken = name.lower() in {column.lower() for column in known}
+            if is_taken:
+                message = f"found {name}, which the definition gives already"
+                fix = "name it otherwise, or remove one of the two"
+                place.tell(("derived", name), message, found=name, fix=fix)
+            known = known if is_taken else [*known, name]
+    if known is None:
+        report_duplicates(entry.derived, place, ("derived",))
+    return known
+
+
+def _named(entry: FeatureViewEntry, logic: Logic, given: Sequence[str | None], place: Place) -> list[str] | None:
+    """The columns, if each has a name of its own that a feature may have."""
+    names = [name for name in given if name is not None]
+    folded = [name.lower() for name in names]
+    is_right = True
+    for at, name in enumerate(given):
+        wrong = _wrong_name(name, folded)
+        if wrong is None:
+            continue
+        is_right = False
+        path = logic.definition.path
+        if path is None:
+            fix = "write a definition that renames it"
+            message = f"takes {entry.input}, where the column {name!r} {wrong.message}"
+            place.tell(("input",), message, found=str(name), allowed=wrong.allowed, fix=fix)
+        else:
+            message = f"output column {at + 1} {wrong.message}"
+            line = logic.line_of_output(at, len(given))
+            place.problems.add(Problem(path, line, "", message, name or "", wrong.allowed, fix=wrong.fix))
+    return names if is_right else None
+
+
+def _wrong_name(name: str | None, folded: Sequence[str]) -> Invalid | None:
+    if name is None:
+        return Invalid("has no name", allowed="every column of the result has a name", fix="add as <name>")
+    try:
+        checked_column(name)
+    except Invalid as wrong:
+        fix = f"add as {suggested_column(name)}"
+        return Invalid(f"is called {name!r}, which {wrong.message}", allowed=wrong.allowed, fix=fix)
+    if folded.count(name.lower()) > 1:
+        return Invalid(f"is called {name}, as another one is", fix="name one of the two otherwise, or leave it out")
+    return None
+
+
+def _check_required(
+    entry: FeatureViewEntry, logic: Logic, keys: Sequence[str], columns: Sequence[str], place: Place
+) -> bool:
+    """Whether keys and timestamps are among the columns, spelt alike."""
+    required = [(key, "entities", f"the key {key}") for key in keys]
+    for field in ("event_timestamp", "created_timestamp"):
+        column = getattr(entry, field)
+        if column is not None:
+            required.append((column, field, f"the {field.replace('_', ' ')} {column}"))
+    giver = logic.definition.path or str(entry.input)
+    missing = [part for part in required if part[0] not in columns]
+    for column, field, spoken in missing:
+        meant = nearest(column, columns)
+        fix = f"add {column} to the columns that {giver} gives"
+        if meant:
+            fix = f"write {meant}, or add {column} to {giver}"
+        if meant and field == "entities":
+            fix = (
+                f"write {meant} as {column} in {giver}"
+                if logic.definition.path
+                else f"write a definition: {meant} as {column}"
+            )
+        message = f"{giver} does not give {spoken}"
+        place.tell((field,), message, found=column, allowed=listed(columns), meant=meant, fix=fix)
+    return not missing
+
+
+def _check_online(
+    entry: FeatureViewEntry, columns: Sequence[str] | None, reserved: Sequence[str], place: Place
+) -> None:
+    if isinstance(entry.online, bool):
+        return
+    features = None if columns is None else [column for column in columns if column not in reserved]
+    for at, feature in enumerate(entry.online):
+        if features is not None and feature not in features:
+            meant = nearest(feature, features)
+            message = f"found {feature}, which is no feature of {entry.name}"
+            fix = f"write {meant}" if meant else "name a feature of the view"
+            place.tell(
+                ("online", "features", at), message, found=feature, allowed=listed(features), meant=meant, fix=fix
+            )

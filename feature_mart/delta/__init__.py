@@ -1,0 +1,1 @@
+"""Sessions, tables, commits and logs: the only code that touches Delta."""

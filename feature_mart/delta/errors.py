@@ -1,0 +1,69 @@
+"""The one place where errors of Spark, Delta and delta-rs become ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]  # py4j ships no types
+from pyspark.errors import PySparkException
+
+from feature_mart.errors import ConcurrentBuild, MartError, TableError, TransientError, VersionNotFound
+
+_CONFLICT = re.compile(r"DELTA_CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|TRANSACTION|WRITE)|Concurrent\w+Exception")
+_METADATA_CONFLICT = re.compile(
+    r"DELTA_METADATA_CHANGED|MetadataChangedException|ProtocolChangedException|DELTA_PROTOCOL_CHANGED"
+)
+_VERSION = re.compile(
+    r"VersionNotFound|DELTA_VERSION_NOT_FOUND|Cannot time travel|TimestampEarlierThan|DELTA_TIMESTAMP"
+)
+_LOST_FILE = re.compile(r"FileNotFoundException|FAILED_READ_FILE|DELTA_FILE_NOT_FOUND|does not exist\.")
+_DAMAGED = re.compile(
+    r"DELTA_LOG_FILE_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER|DELTA_VERSIONS_NOT_CONTIGUOUS"
+)
+_DISK_FULL = re.compile(r"No space left on device")
+_LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection reset|SocketTimeout")
+
+_PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "Caused by")
+SPARK_ERRORS = (PySparkException, Py4JError)
+
+
+def first_lines(error: BaseException, most: int = 3) -> str:
+    """The start of an error's text: what Spark says, without the plan and the Java stack behind it."""
+    text = str(error)
+    if isinstance(error, Py4JJavaError):
+        text = str(error.java_exception)
+    lines = [line.strip() for line in text.split("JVM stacktrace")[0].splitlines() if line.strip()]
+    kept = [line for line in lines if not line.startswith(_PLAN_OR_TRACE)][:most]
+    return " ".join(kept)[:600] or type(error).__name__
+
+
+def mapped(error: BaseException, table: str) -> MartError:
+    """Our error for what Spark or Delta raised while it worked on ``table``."""
+    text = str(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
+    said = first_lines(error)
+    if _CONFLICT.search(text) or _METADATA_CONFLICT.search(text):
+        return ConcurrentBuild(f"table {table}: another writer committed at the same time. Nothing was written: {said}")
+    if _VERSION.search(text):
+        return VersionNotFound(f"table {table}: that version is not in its history (any more): {said}")
+    if _DISK_FULL.search(text):
+        return TableError(
+            f"table {table}: the disk is full. Nothing was published; free some space and run the same command again."
+        )
+    if _DAMAGED.search(text):
+        return TableError(f"table {table}: its log is damaged: {said}. `mart history {table}` shows what is readable.")
+    if _LOST_FILE.search(text):
+        return TableError(f"table {table}: a file that its log names is missing: {said}")
+    if _LOST_EXECUTOR.search(text):
+        return TransientError(f"table {table}: the cluster lost a worker or a connection; try again: {said}")
+    return TableError(f"table {table}: {said}")
+
+
+@contextmanager
+def delta_errors(table: str) -> Iterator[None]:
+    """Raises our errors in place of Spark's and Delta's while ``table`` is worked on."""
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        raise mapped(error, table) from error

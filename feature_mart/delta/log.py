@@ -1,0 +1,219 @@
+"""What a table's log says: its versions and what each commit says about itself. Needs no Spark where there is a URI."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, Protocol
+
+from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
+
+from feature_mart.delta.address import TableAddress
+from feature_mart.errors import TableError, VersionNotFound
+from feature_mart.records import EPOCH, MICROSECOND, TableVersion, as_utc, iso
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+SessionSource = Callable[[], "SparkSession"]
+
+# Maintenance and foreign writers may commit between two builds; the last commit of ours is rarely far back.
+_LOOK_BACK = (1, 20, None)
+
+
+@dataclass(frozen=True)
+class Commit:
+    """One version of a table. ``provenance`` is None for commits that the engine did not make."""
+
+    version: int
+    committed_at: datetime
+    operation: str
+    metrics: Mapping[str, Any]
+    provenance: Mapping[str, Any] | None
+
+
+class TableLog(Protocol):
+    """Reads one table's log."""
+
+    address: TableAddress
+
+    def current(self) -> TableVersion | None:
+        """The latest version, or None where there is no table."""
+
+    def commits(self, limit: int | None = None) -> list[Commit]:
+        """The newest ``limit`` commits (all by default), newest first; empty where there is no table."""
+
+    def columns(self, version: int | None = None) -> dict[str, str]:
+        """Column names and Spark type texts at a version, engine columns included."""
+
+
+def _provenance(text: object) -> Mapping[str, Any] | None:
+    """The engine's own user metadata; None for a foreign commit's, whatever it is."""
+    if not isinstance(text, str):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "run_id" in found and "feature_view" in found else None
+
+
+class RustLog:
+    """A log read by delta-rs: milliseconds, no JVM."""
+
+    def __init__(self, address: TableAddress) -> None:
+        assert address.log_uri is not None
+        self.address = address
+        self._uri = address.log_uri
+
+    def _open(self, version: int | None = None) -> DeltaTable | None:
+        try:
+            return DeltaTable(self._uri, version=version)
+        except TableNotFoundError:
+            return None
+        except (DeltaProtocolError, DeltaError) as error:
+            if version is not None:
+                raise self._no_such_version(version) from error
+            raise TableError(f"table {self.address.name}: its log cannot be read: {error}") from error
+
+    def _no_such_version(self, version: int) -> VersionNotFound:
+        known = [commit.version for commit in self.commits()]
+        have = f"versions {min(known)} to {max(known)}" if known else "no versions"
+        return VersionNotFound(f"table {self.address.name} has no version {version}; it has {have}.")
+
+    def current(self) -> TableVersion | None:
+        """See `TableLog.current`."""
+        table = self._open()
+        return None if table is None else TableVersion(str(table.metadata().id), table.version())
+
+    def commits(self, limit: int | None = None) -> list[Commit]:
+        """See `TableLog.commits`."""
+        table = self._open()
+        if table is None:
+            return []
+        return [
+            Commit(
+                version=entry["version"],
+                committed_at=datetime.fromtimestamp(entry["timestamp"] / 1000, tz=timezone.utc),
+                operation=str(entry.get("operation", "")),
+                metrics=entry.get("operationMetrics") or {},
+                provenance=_provenance(entry.get("userMetadata")),
+            )
+            for entry in table.history(limit)
+        ]
+
+    def columns(self, version: int | None = None) -> dict[str, str]:
+        """See `TableLog.columns`."""
+        table = self._open(version)
+        return (
+            {}
+            if table is None
+            else {field.name: _spark_type(json.loads(field.type.to_json())) for field in table.schema().fields}
+        )
+
+    def rows(self, version: int, partitions: Sequence[tuple[str, str, Any]], columns: Sequence[str]) -> pa.Table:
+        """Some columns of the rows in some partitions, as Arrow; for the engine's own small bookkeeping rows."""
+        table = self._open(version)
+        assert table is not None
+        return table.to_pyarrow_table(filters=list(partitions), columns=list(columns))
+
+
+def _spark_type(schema: Any) -> str:
+    """Spark SQL's text for a type in Delta's JSON schema."""
+    names = {"long": "bigint", "integer": "int", "short": "smallint", "byte": "tinyint"}
+    if isinstance(schema, str):
+        return names.get(schema, schema)
+    if schema["type"] == "array":
+        return f"array<{_spark_type(schema['elementType'])}>"
+    if schema["type"] == "map":
+        return f"map<{_spark_type(schema['keyType'])},{_spark_type(schema['valueType'])}>"
+    return "struct<" + ",".join(f"{field['name']}:{_spark_type(field['type'])}" for field in schema["fields"]) + ">"
+
+
+class SparkLog:
+    """A log read through Spark, for tables that only a catalog's name or Spark's file systems reach."""
+
+    def __init__(self, address: TableAddress, session: SessionSource) -> None:
+        self.address = address
+        self._session = session
+
+    def _exists(self) -> bool:
+        spark = self._session()
+        if self.address.identifier is not None:
+            return bool(spark.catalog.tableExists(self.address.identifier))
+        from delta.tables import DeltaTable as SparkDeltaTable  # the Spark half is loaded only where it is needed
+
+        return SparkDeltaTable.isDeltaTable(spark, str(self.address.uri))
+
+    def current(self) -> TableVersion | None:
+        """See `TableLog.current`."""
+        if not self._exists():
+            return None
+        spark = self._session()
+        table_id = spark.sql(f"DESCRIBE DETAIL {self.address.sql}").select("id").first()
+        version = spark.sql(f"DESCRIBE HISTORY {self.address.sql} LIMIT 1").select("version").first()
+        assert table_id is not None and version is not None
+        return TableVersion(table_id["id"], version["version"])
+
+    def commits(self, limit: int | None = None) -> list[Commit]:
+        """See `TableLog.commits`."""
+        if not self._exists():
+            return []
+        bound = "" if limit is None else f" LIMIT {limit}"
+        rows = self._session().sql(
+            f"SELECT version, unix_micros(timestamp) AS micros, operation, operationMetrics, userMetadata "
+            f"FROM (DESCRIBE HISTORY {self.address.sql}{bound})"
+        )
+        return [
+            Commit(
+                version=row["version"],
+                committed_at=EPOCH + row["micros"] * MICROSECOND,
+                operation=row["operation"],
+                metrics=row["operationMetrics"] or {},
+                provenance=_provenance(row["userMetadata"]),
+            )
+            for row in rows.collect()
+        ]
+
+    def columns(self, version: int | None = None) -> dict[str, str]:
+        """See `TableLog.columns`."""
+        if not self._exists():
+            return {}
+        at = "" if version is None else f" VERSION AS OF {version}"
+        frame = self._session().sql(f"SELECT * FROM {self.address.sql}{at}")
+        return dict(frame.dtypes)
+
+
+def open_log(address: TableAddress, session: SessionSource) -> TableLog:
+    """The cheapest reader that can reach the table."""
+    return RustLog(address) if address.log_uri is not None else SparkLog(address, session)
+
+
+def last_own_commit(log: TableLog) -> Commit | None:
+    """The newest commit that the engine made, or None."""
+    for limit in _LOOK_BACK:
+        commits = log.commits(limit)
+        for commit in commits:
+            if commit.provenance is not None:
+                return commit
+        if limit is not None and len(commits) < limit:
+            return None
+    return None
+
+
+def version_as_of(log: TableLog, moment: datetime) -> int:
+    """The version that was current at ``moment``.
+
+    Raises:
+        VersionNotFound: the table did not exist then.
+    """
+    commits = log.commits()
+    for commit in commits:
+        if commit.committed_at <= as_utc(moment):
+            return commit.version
+    since = f"its first version is of {iso(commits[-1].committed_at)}" if commits else "it has not been built yet"
+    raise VersionNotFound(f"table {log.address.name} did not exist at {iso(moment)}: {since}.")

@@ -1,0 +1,107 @@
+"""A mart's tables: the only way in which other layers reach Delta."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from feature_mart.delta.address import Location, TableAddress
+from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.log import Commit, RustLog, SessionSource, TableLog, last_own_commit, open_log, version_as_of
+from feature_mart.errors import TableError, VersionNotFound
+from feature_mart.records import TableVersion
+
+ENGINE_PREFIX = "_"
+
+
+def visible(frame: DataFrame) -> DataFrame:
+    """``frame`` without the engine's own columns."""
+    return frame.select(*[F.col(f"`{name}`") for name in frame.columns if not name.startswith(ENGINE_PREFIX)])
+
+
+class Table:
+    """One Delta table of the mart. Spark starts only when rows are read, or where nothing else reaches the log."""
+
+    def __init__(self, address: TableAddress, session: SessionSource) -> None:
+        self.name = address.name
+        self.address = address
+        self.session = session
+        self.log: TableLog = open_log(address, session)
+
+    def current(self) -> TableVersion | None:
+        """The latest version, or None where the table does not exist."""
+        return self.log.current()
+
+    def pinned(self, version: int | None = None, as_of: datetime | None = None) -> TableVersion:
+        """The asked version as a number: ``version``, or the one current at ``as_of``, or the latest.
+
+        Raises:
+            TableError: the table does not exist.
+            VersionNotFound: it has no such version.
+        """
+        current = self.current()
+        if current is None:
+            raise TableError(f"table {self.name} does not exist yet: run `mart build`.")
+        if as_of is not None:
+            return TableVersion(current.table_id, version_as_of(self.log, as_of))
+        if version is None:
+            return current
+        if not 0 <= version <= current.version:
+            raise VersionNotFound(
+                f"table {self.name} has no version {version}; it has versions 0 to {current.version}. "
+                f"`mart history {self.name}` lists them."
+            )
+        return TableVersion(current.table_id, version)
+
+    def last_build(self) -> Commit | None:
+        """The newest commit that the engine made, or None."""
+        return last_own_commit(self.log)
+
+    def history(self, limit: int | None = None) -> list[Commit]:
+        """The newest commits, newest first."""
+        return self.log.commits(limit)
+
+    def columns(self, version: int | None = None) -> dict[str, str]:
+        """The visible columns and their Spark types."""
+        found = self.log.columns(version)
+        return {name: kind for name, kind in found.items() if not name.startswith(ENGINE_PREFIX)}
+
+    def read(self, version: int | None = None, *, spark: SparkSession | None = None) -> DataFrame:
+        """All columns of the rows of one version (the latest by default), as a Spark frame."""
+        session = spark if spark is not None else self.session()
+        with delta_errors(self.name):
+            if self.address.identifier is not None:
+                at = "" if version is None else f" VERSION AS OF {version}"
+                return session.sql(f"SELECT * FROM {self.address.identifier}{at}")
+            reader = session.read.format("delta")
+            if version is not None:
+                reader = reader.option("versionAsOf", version)
+            return reader.load(self.address.uri)
+
+    def bookkeeping_rows(
+        self, version: int, partition: tuple[str, str], columns: Sequence[str]
+    ) -> list[dict[str, Any]]:
+        """The engine's own rows in one partition, as dicts; without Spark where the log is reachable without it."""
+        if isinstance(self.log, RustLog):
+            name, value = partition
+            rows: list[dict[str, Any]] = self.log.rows(version, [(name, "=", value)], columns).to_pylist()
+            return rows
+        frame = self.read(version).where(F.col(partition[0]) == partition[1]).select(*columns)
+        with delta_errors(self.name):
+            return [row.asDict() for row in frame.collect()]
+
+
+class Tables:
+    """All tables of one mart, by name."""
+
+    def __init__(self, location: Location, session: SessionSource) -> None:
+        self.location = location
+        self.session = session
+
+    def table(self, name: str) -> Table:
+        """The table of that name, whether it exists or not."""
+        return Table(self.location.table(name), self.session)

@@ -1,0 +1,133 @@
+"""The only code that commits to Delta tables.
+
+Every commit is compare-and-swap: it carries the table's next sequence number as a Delta transaction identifier, read
+when the build was planned. Of two writers that planned on the same state one commits; Delta refuses or skips the other,
+which is noticed here and raised as `ConcurrentBuild`. A retried write with the same number commits nothing twice.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pyspark.sql import DataFrame
+
+from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.tables import Table
+from feature_mart.errors import ConcurrentBuild
+from feature_mart.records import Provenance, WriteResult
+
+SEQUENCE = "sequence"
+COMMIT_ID = "commit_id"
+
+# The log holds what made each version: it is kept for longer than anybody asks. Files of old versions are kept for as
+# long as a view's retention says; this default holds off somebody else's plain VACUUM.
+LOG_RETENTION = "interval 36500 days"
+FILE_RETENTION_DAYS = 400
+
+
+@dataclass(frozen=True)
+class Replaces:
+    """Which rows of the table a commit takes away: all, none, or those that a SQL condition names."""
+
+    rows: Literal["all", "none", "where"]
+    condition: str | None = None
+
+    @classmethod
+    def where(cls, condition: str) -> Replaces:
+        """The rows that match a SQL condition."""
+        return cls("where", condition)
+
+
+EVERYTHING = Replaces("all")
+# Cheaper than a condition that matches nothing, for which Delta would look.
+NOTHING = Replaces("none")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The state of a table that a build planned on: its last sequence number (0 before its first commit)."""
+
+    sequence: int = 0
+
+
+def expected_state(table: Table) -> Expected:
+    """The state to plan on. Read it before the inputs' versions, so that a later commit of another is noticed."""
+    commit = table.last_build()
+    return Expected(0 if commit is None or commit.provenance is None else int(commit.provenance.get(SEQUENCE, 0)))
+
+
+def table_properties(statistics_on: Sequence[str], retention_days: int = FILE_RETENTION_DAYS) -> dict[str, str]:
+    """The Delta properties of a new table; see docs/adr/0001-table-contract.md for why each is set."""
+    return {
+        "delta.enableChangeDataFeed": "true",
+        "delta.enableDeletionVectors": "false",
+        "delta.logRetentionDuration": LOG_RETENTION,
+        "delta.deletedFileRetentionDuration": f"interval {retention_days} days",
+        "delta.dataSkippingStatsColumns": ",".join(f"`{name}`" for name in statistics_on),
+    }
+
+
+def commit(
+    frame: DataFrame,
+    table: Table,
+    *,
+    provenance: Provenance,
+    expected: Expected,
+    partition_by: Sequence[str],
+    properties: Mapping[str, str],
+    replaces: Replaces,
+    replace_schema: bool = False,
+) -> WriteResult:
+    """Commits ``frame`` in one atomic step and returns the version that it made.
+
+    Args:
+        replaces: which of the rows that are there make room.
+        replace_schema: where all rows are replaced, the table takes the frame's schema, whatever it had before;
+            otherwise new columns are added and any other difference is refused by Delta.
+
+    Raises:
+        ConcurrentBuild: another writer committed since ``expected`` was read. Nothing was written.
+        TableError: Delta refused the write, or the storage failed. Nothing was written.
+    """
+    commit_id = uuid.uuid4().hex
+    sequence = expected.sequence + 1
+    metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
+    writer = (
+        frame.write.format("delta")
+        .mode("append" if replaces == NOTHING else "overwrite")
+        .option("userMetadata", json.dumps(metadata, separators=(",", ":")))
+        .option("txnAppId", f"feature_mart:{table.name}")
+        .option("txnVersion", sequence)
+        .partitionBy(*partition_by)
+    )
+    if replaces.condition is not None:
+        writer = writer.option("replaceWhere", replaces.condition)
+    whole_schema = replace_schema and replaces == EVERYTHING
+    writer = writer.option("overwriteSchema" if whole_schema else "mergeSchema", "true")
+    if expected.sequence == 0 and table.current() is None:
+        writer = writer.options(**dict(properties))
+    with delta_errors(table.name):
+        if table.address.identifier is not None:
+            writer.saveAsTable(table.address.identifier)
+        else:
+            writer.save(table.address.uri)
+    return WriteResult(table.name, _version_of(table, commit_id), provenance.rows)
+
+
+def _version_of(table: Table, commit_id: str) -> int:
+    """The version that our commit made; Delta skips a write with a used sequence number without a word."""
+    for limit in (5, 50, None):
+        commits = table.history(limit)
+        for entry in commits:
+            if entry.provenance is not None and entry.provenance.get(COMMIT_ID) == commit_id:
+                return entry.version
+    newest = next((entry for entry in commits if entry.provenance is not None), None)
+    other = "" if newest is None or newest.provenance is None else f" (run {newest.provenance['run_id']})"
+    raise ConcurrentBuild(
+        f"table {table.name}: another build{other} committed while this one ran; this one's rows were not written, "
+        "and nothing is lost. Run the same command again: it plans on what the other build left."
+    )

@@ -1,0 +1,1 @@
+"""What a view was: its versions and what made them."""

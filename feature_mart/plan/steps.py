@@ -1,0 +1,214 @@
+"""What a build does with one view, and why: plain data, decided from definitions and from what was recorded before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from feature_mart.definitions import FeatureView
+from feature_mart.plan.intervals import Covered, to_build, wanted_range
+from feature_mart.records import Interval, TableVersion, floor_to, parse_instant
+
+Action = Literal["build", "skip"]
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """What the last build of a view recorded about itself."""
+
+    version: int
+    definition_hash: str
+    definition: str
+    inputs: Mapping[str, TableVersion]
+    horizon: datetime | None
+    covered: tuple[Covered, ...]
+    table_rows: int
+    earliest: datetime | None
+    latest: datetime | None
+    latest_input: datetime | None
+
+    @classmethod
+    def from_provenance(cls, version: int, provenance: Mapping[str, Any]) -> ViewState:
+        """The state in a commit's provenance."""
+        moment = {key: provenance.get(key) for key in ("horizon", "earliest", "latest", "latest_input")}
+        times = {key: None if text is None else parse_instant(text) for key, text in moment.items()}
+        return cls(
+            version=version,
+            definition_hash=str(provenance.get("definition_hash")),
+            definition=str(provenance.get("definition", "")),
+            inputs={
+                name: TableVersion(str(entry.get("table_id")), int(entry.get("version", -1)))
+                for name, entry in (provenance.get("inputs") or {}).items()
+            },
+            horizon=times["horizon"],
+            covered=tuple(Covered.from_json(entry) for entry in provenance.get("coverage") or ()),
+            table_rows=int(provenance.get("table_rows", 0)),
+            earliest=times["earliest"],
+            latest=times["latest"],
+            latest_input=times["latest_input"],
+        )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a build was asked for: a backfill's ``start``, the horizon ``end``, the length of a ``chunk``, all anew."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    chunk: timedelta | None = None
+    full_refresh: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What had to be looked up to plan a view that is built by intervals.
+
+    ``earliest`` is the first input row's event timestamp, needed where nothing was built before. ``affected`` are the
+    intervals that changed inputs can reach; None where that is not known, so that all are. ``accepts_older`` says that
+    ranges which an earlier definition made may stay, as the new one only adds features.
+    """
+
+    earliest: datetime | None = None
+    affected: tuple[Interval, ...] | None = ()
+    accepts_older: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """One view's part in a build. ``intervals`` is None where the view is built whole."""
+
+    view: str
+    action: Action
+    reason: str
+    horizon: datetime
+    intervals: tuple[Interval, ...] | None = None
+    affected: tuple[Interval, ...] = ()
+    replaces_everything: bool = False
+    replaces_schema: bool = False
+
+
+DAY = timedelta(days=1)
+
+
+def horizon_of(view: FeatureView, end: datetime | None, now: datetime) -> datetime:
+    """The moment up to which a view is built: the asked ``end``, else now.
+
+    Where ``:interval_end`` is in the definition of a view that is built whole, now is the start of today: otherwise no
+    two builds of the same day would give the same.
+    """
+    if view.materialize.mode == "interval":
+        return floor_to(end or now, view.materialize.every)
+    if end is None and "interval_end" in view.definition.parameters:
+        return floor_to(now, DAY)
+    return end or now
+
+
+def input_changes(state: ViewState, pinned: Mapping[str, TableVersion]) -> list[str]:
+    """The inputs of which the last build saw another version (or another table of the name)."""
+    return sorted(name for name, version in pinned.items() if state.inputs.get(name) != version)
+
+
+def is_superseded(state: ViewState, pinned: Mapping[str, TableVersion]) -> bool:
+    """Whether the last build saw a newer version of some input and an older one of none: its result is the newer."""
+    pairs = [(state.inputs[name], version) for name, version in pinned.items() if name in state.inputs]
+    same = [(was, now) for was, now in pairs if was.table_id == now.table_id]
+    return any(was.version > now.version for was, now in same) and not any(
+        was.version < now.version for was, now in same
+    )
+
+
+def change_text(state: ViewState, pinned: Mapping[str, TableVersion], names: Sequence[str]) -> str:
+    """Which inputs moved from where to where, for people."""
+    parts = []
+    for name in names:
+        was = state.inputs.get(name)
+        now = pinned[name].version
+        parts.append(f"{name} v{was.version} → v{now}" if was and was.version >= 0 else f"{name} is new")
+    return "inputs changed: " + ", ".join(parts)
+
+
+def plan_whole(
+    view: FeatureView, state: ViewState | None, pinned: Mapping[str, TableVersion], request: Request, horizon: datetime
+) -> Step:
+    """The step of a view that is built whole."""
+
+    def build(reason: str) -> Step:
+        return Step(view.name, "build", reason, horizon, replaces_everything=True, replaces_schema=request.full_refresh)
+
+    if state is None:
+        return build("new")
+    if request.full_refresh:
+        return build("full refresh")
+    if is_superseded(state, pinned):
+        return Step(view.name, "skip", "a newer build has published this view already", horizon)
+    if state.definition_hash != view.definition_hash:
+        return build("definition changed")
+    changed = input_changes(state, pinned)
+    if changed:
+        return build(change_text(state, pinned, changed))
+    moved = state.horizon is not None and state.horizon != horizon
+    # Inputs may hold rows that the last build did not see because they lay after its horizon.
+    rows_due = state.horizon is not None and state.latest_input is not None and state.latest_input >= state.horizon
+    if moved and (request.end is not None or "interval_end" in view.definition.parameters or rows_due):
+        return build("the horizon moved")
+    return Step(view.name, "skip", "up to date", horizon)
+
+
+def plan_intervals(
+    view: FeatureView,
+    state: ViewState | None,
+    pinned: Mapping[str, TableVersion],
+    request: Request,
+    horizon: datetime,
+    found: Found,
+) -> Step:
+    """The step of a view that is built by intervals."""
+    if state is not None and not request.full_refresh and is_superseded(state, pinned):
+        return Step(view.name, "skip", "a newer build has published this view already", horizon, intervals=())
+    covered = () if state is None else state.covered
+    affected = found.affected or ()
+    accepted = _accepted(view, state, request, found)
+    wanted = wanted_range(
+        every=view.materialize.every,
+        lookahead=view.materialize.lookahead,
+        earliest=found.earliest,
+        horizon=horizon,
+        covered=covered,
+        affected=affected,
+        start=request.start,
+    )
+    todo = to_build(wanted, covered, accepted=accepted, affected=affected)
+    if not todo:
+        return Step(view.name, "skip", "up to date", horizon, intervals=(), affected=affected)
+    return Step(
+        view.name,
+        "build",
+        _reason(view, state, pinned, request),
+        horizon,
+        intervals=todo,
+        affected=affected,
+        replaces_everything=request.start is None and not any(e.definition_hash in accepted for e in covered),
+        replaces_schema=request.full_refresh,
+    )
+
+
+def _accepted(view: FeatureView, state: ViewState | None, request: Request, found: Found) -> set[str]:
+    """The hashes of the definitions whose ranges may stay."""
+    if state is None or request.full_refresh or found.affected is None:
+        return set()
+    if state.definition_hash == view.definition_hash or found.accepts_older:
+        return {view.definition_hash, *(entry.definition_hash for entry in state.covered)}
+    return {view.definition_hash}
+
+
+def _reason(view: FeatureView, state: ViewState | None, pinned: Mapping[str, TableVersion], request: Request) -> str:
+    if state is None:
+        return "new"
+    if request.full_refresh:
+        return "full refresh"
+    if state.definition_hash != view.definition_hash:
+        return "definition changed"
+    names = input_changes(state, pinned)
+    return change_text(state, pinned, names) if names else "the horizon moved"

@@ -1,0 +1,1 @@
+"""The order of the steps; nothing else knows it."""

@@ -1,0 +1,143 @@
+"""Builds pipelines: sources first, then their views in the order of their dependencies, then the record of the run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from feature_mart.definitions import FeatureView, Source
+from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
+from feature_mart.plan.steps import Request
+from feature_mart.records import Run, TableVersion
+from feature_mart.runner.ingest import Input, ingest, pin
+from feature_mart.runner.runs import record_run
+from feature_mart.runner.view import ViewBuild, build_view
+from feature_mart.runner.workspace import Event, Workspace
+
+_ATTEMPTS = 4
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build did: per view, and whether anything was committed at all."""
+
+    run_id: str
+    views: tuple[ViewBuild, ...]
+    sources: dict[str, TableVersion] = field(default_factory=dict)
+    committed: bool = False
+
+
+def build(
+    workspace: Workspace, pipelines: Sequence[str] = (), *, select: Sequence[str] = (), request: Request | None = None
+) -> BuildResult:
+    """Builds ``pipelines`` (all where none is named), or those of their views that ``select`` names.
+
+    Raises:
+        UsageError: an unknown pipeline or view, or a range that ends before it starts.
+        MartError: a step failed; what was published before it stays, nothing of the failed view was published.
+    """
+    request = request or Request()
+    views = selected_views(workspace, pipelines, select)
+    if request.start and request.end and request.start >= request.end:
+        raise UsageError("--start must be before --end.")
+    run = workspace.new_run(request.end)
+    built: list[ViewBuild] = []
+    pinned: dict[str, Input] = {}
+    committed = False
+    try:
+        for source in _sources_of(workspace, views):
+            pinned[source.name], changed = _ingest(workspace, source, run)
+            committed = committed or changed
+        for view in views:
+            result = _build_one(workspace, view, pinned, run, request)
+            built.append(result)
+            pinned[view.name] = pin(workspace, view)
+    except MartError as error:
+        raise _with_state_left(error, built, views) from error
+    done = any(result.committed for result in built)
+    if done and not select:
+        for pipeline in sorted({view.pipeline for view in views}):
+            record_run(workspace, run, pipeline, {r.view: r.version for r in built})
+    sources = {name: entry.version for name, entry in pinned.items() if name in workspace.project.sources}
+    return BuildResult(run.run_id, tuple(built), sources, committed or done)
+
+
+def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Sequence[str]) -> list[FeatureView]:
+    """The views to build, each after those that it reads.
+
+    Raises:
+        UsageError: a name is unknown, or a selected view is in none of the named pipelines.
+    """
+    project = workspace.project
+    for name in pipelines:
+        if name not in project.pipelines:
+            raise UsageError(f"there is no pipeline {name!r}. Known: {', '.join(sorted(project.pipelines))}.")
+    chosen = [view for view in project.views.values() if not pipelines or view.pipeline in pipelines]
+    names = [view.name for view in chosen]
+    for name in select:
+        if name not in names:
+            raise UsageError(f"there is no view {name!r} to select. Known: {', '.join(sorted(names))}.")
+    return [view for view in chosen if not select or view.name in select]
+
+
+def _sources_of(workspace: Workspace, views: Sequence[FeatureView]) -> list[Source]:
+    names = {name for view in views for name in view.inputs}
+    return [source for name, source in sorted(workspace.project.sources.items()) if name in names]
+
+
+def _ingest(workspace: Workspace, source: Source, run: Run) -> tuple[Input, bool]:
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return ingest(workspace, source, run)
+        except ConcurrentBuild as error:
+            workspace.tell(Event("remark", source.name, f"{error.message} Looking at what it left."))
+    return ingest(workspace, source, run)
+
+
+def _build_one(
+    workspace: Workspace, view: FeatureView, pinned: dict[str, Input], run: Run, request: Request
+) -> ViewBuild:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return build_view(workspace, view, _inputs(workspace, view, pinned), run, request)
+        except ConcurrentBuild as error:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            workspace.tell(Event("remark", view.name, f"{error.message} Planning again on what it left."))
+            # The other build may have seen newer inputs than this run pinned; an older result must not replace it.
+            for name in view.inputs:
+                pinned[name] = pin(workspace, workspace.project.producer(name))
+    raise AssertionError("unreachable")
+
+
+def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -> dict[str, Input]:
+    for name in view.inputs:
+        if name not in pinned:
+            producer = workspace.project.producer(name)
+            try:
+                pinned[name] = pin(workspace, producer)
+            except TableError as error:
+                pipeline = producer.pipeline if isinstance(producer, FeatureView) else ""
+                raise TableError(
+                    f"view {view.name} reads {name}, which has not been built yet. Run `mart build {pipeline}` first."
+                ) from error
+    return {name: pinned[name] for name in view.inputs}
+
+
+def _with_state_left(error: MartError, built: Sequence[ViewBuild], views: Sequence[FeatureView]) -> MartError:
+    """The same error, its text ending with what was published and what to run next."""
+    done = [result.view for result in built if result.committed]
+    left = [view.name for view in views[len(built) :]]
+    lines = [error.message, ""]
+    lines.append(f"Published before this: {', '.join(done)}." if done else "Nothing was published by this run.")
+    if len(left) > 1:
+        lines.append(f"Not built: {', '.join(left)}.")
+    lines.append("Mend the cause and run the same command again: what is up to date is not built twice.")
+    told = error.__class__.__new__(error.__class__)
+    told.__dict__.update(error.__dict__)
+    told.message = "\n".join(lines)
+    told.args = (told.message,)
+    return told
+
+
+__all__ = ["BuildResult", "build", "selected_views"]

@@ -1,0 +1,67 @@
+"""The table `mart_runs`: one commit per completed run of a pipeline, with the versions that it left of its views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pyspark.sql import functions as F
+
+from feature_mart.delta.address import RUNS_TABLE
+from feature_mart.delta.writes import NOTHING, commit, expected_state, table_properties
+from feature_mart.errors import ConcurrentBuild
+from feature_mart.records import Provenance, Run, TableVersion, iso
+from feature_mart.runner.workspace import Workspace
+
+_ATTEMPTS = 10
+_SCHEMA = (
+    "run_id string, pipeline string, mart string, started_at string, finished_at string, horizon string, "
+    "git_commit string, git_dirty boolean, engine string, versions map<string,bigint>"
+)
+_TIMES = ("started_at", "finished_at", "horizon")
+
+
+def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> None:
+    """Records that ``run`` completed ``pipeline``. Runs of other pipelines may record at the same time."""
+    table = workspace.tables.table(RUNS_TABLE)
+    members = [view.name for view in workspace.project.views.values() if view.pipeline == pipeline]
+    kept = {name: versions[name] for name in members if name in versions}
+    row = (
+        run.run_id,
+        pipeline,
+        run.mart,
+        iso(run.started_at),
+        iso(workspace.now()),
+        iso(run.horizon),
+        run.git_commit,
+        run.git_dirty,
+        run.engine,
+        {name: version.version for name, version in kept.items()},
+    )
+    texts = workspace.session().createDataFrame([row], _SCHEMA)
+    frame = texts.withColumns({name: F.col(name).cast("timestamp") for name in _TIMES}).coalesce(1)
+    provenance = Provenance(
+        run=run,
+        pipeline=pipeline,
+        feature_view=RUNS_TABLE,
+        definition_hash=None,
+        intervals=None,
+        inputs={name: version.to_json() for name, version in kept.items()},
+        rows=1,
+        checks={"passed": 0, "warned": 0, "failed": 0},
+        horizon=run.horizon,
+    )
+    for attempt in range(_ATTEMPTS):
+        try:
+            commit(
+                frame,
+                table,
+                provenance=provenance,
+                expected=expected_state(table),
+                partition_by=(),
+                properties=table_properties(["run_id"]),
+                replaces=NOTHING,
+            )
+            return
+        except ConcurrentBuild:
+            if attempt == _ATTEMPTS - 1:
+                raise

@@ -1,0 +1,265 @@
+"""Builds one view: plan, read, run, check, write, in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import reduce
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from feature_mart.build.run import Range, run_definition
+from feature_mart.check.rules import Context, inside_rule
+from feature_mart.check.run import RAW, REASON, Checked, check_rows
+from feature_mart.definitions import FeatureView
+from feature_mart.delta.address import quarantine_of
+from feature_mart.delta.canonical import instant
+from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.tables import Table
+from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, expected_state
+from feature_mart.plan.definition_change import definition_record
+from feature_mart.plan.intervals import chunks, covered_after
+from feature_mart.plan.steps import Request, Step, ViewState
+from feature_mart.read.inputs import cut, rows_of
+from feature_mart.records import EPOCH, CheckReport, Provenance, Run, TableVersion, WriteResult, iso
+from feature_mart.runner.ingest import Input
+from feature_mart.runner.view_plan import plan_step, view_state
+from feature_mart.runner.workspace import Event, Workspace
+from feature_mart.write.quarantine import of_ranges, quarantine_rows, set_aside
+from feature_mart.write.view import Extent, Intent, in_published_types, publish, rows_in
+
+
+@dataclass(frozen=True)
+class ViewBuild:
+    """What a build did with one view."""
+
+    view: str
+    reason: str
+    version: TableVersion
+    rows: int
+    committed: bool
+    quarantined: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Task:
+    """One view's part in a run: what does not change from chunk to chunk."""
+
+    workspace: Workspace
+    view: FeatureView
+    table: Table
+    inputs: Mapping[str, Input]
+    run: Run
+
+
+def build_view(
+    workspace: Workspace, view: FeatureView, inputs: Mapping[str, Input], run: Run, request: Request
+) -> ViewBuild:
+    """Brings one view up to date with its pinned inputs.
+
+    Raises:
+        BuildError: the definition failed. Nothing was published.
+        CheckFailed: a check of severity ``error`` failed. Nothing was published.
+        SchemaChangeRefused: published features would go or change their types. Nothing was published.
+        ConcurrentBuild: another build of the view committed in the meantime. Nothing was published.
+    """
+    task = Task(workspace, view, workspace.tables.table(view.name), inputs, run)
+    # Before anything else is looked at: whoever commits after this moment is noticed.
+    expected = expected_state(task.table)
+    state = view_state(task.table)
+    step = plan_step(workspace, view, state, inputs, request)
+    if step.action == "skip":
+        workspace.tell(Event("skipped", view.name, step.reason))
+        return ViewBuild(view.name, step.reason, task.table.pinned(), 0, committed=False)
+    workspace.tell(Event("started", view.name, step.reason))
+    parts = _parts(step, request.chunk, view)
+    reports: list[CheckReport] = []
+    for number, part in enumerate(parts, start=1):
+        checked = _compute(task, part, state)
+        try:
+            result = _publish(task, part, state, expected, checked)
+        finally:
+            checked.release()
+        expected, state = expected_state(task.table), view_state(task.table)
+        reports.append(checked.report)
+        if len(parts) > 1:
+            text = f"chunk {number} of {len(parts)}: {', '.join(map(str, part.intervals or ()))}, {result.rows} rows"
+            workspace.tell(Event("progress", view.name, text))
+    return _told(task, step, reports)
+
+
+def _told(task: Task, step: Step, reports: Sequence[CheckReport]) -> ViewBuild:
+    """The result of a build, told to whoever listens."""
+    tell, name = task.workspace.tell, task.view.name
+    results = [result for report in reports for result in report.results]
+    found = [f"{r.name}: {r.message}" for r in results if not r.passed and r.severity != "error"]
+    warnings = tuple(dict.fromkeys(found))
+    for warning in warnings:
+        tell(Event("remark", name, warning))
+    rows, aside = sum(report.rows for report in reports), sum(report.quarantined for report in reports)
+    version = task.table.pinned()
+    tell(Event("done", name, f"version {version.version}, {rows} rows" + (f", {aside} set aside" if aside else "")))
+    return ViewBuild(name, step.reason, version, rows, True, aside, warnings)
+
+
+def _parts(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]:
+    """The step in chunks. Only the first one tells which ranges inputs have changed: later ones must not forget it."""
+    if step.intervals is None:
+        return [step]
+    groups = chunks(step.intervals, chunk, view.materialize.every)
+    return [
+        replace(
+            step,
+            intervals=group,
+            affected=step.affected if number == 0 else (),
+            # In chunks, old rows stay readable until their own range is replaced, unless their schema has to go.
+            replaces_everything=step.replaces_everything and number == 0 and (len(groups) == 1 or step.replaces_schema),
+        )
+        for number, group in enumerate(groups)
+    ]
+
+
+def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
+    """Runs the definition over the step's ranges and checks what comes out."""
+    view, frames = task.view, []
+    for span in _spans(step):
+        seen = {name: _cut_input(view, entry, span) for name, entry in task.inputs.items()}
+        frame = run_definition(task.workspace.session(), view, seen, span)
+        frames.append(_inside(view, frame, span) if _has_margin(view) else frame)
+    frame = reduce(DataFrame.unionByName, frames)
+    if state is not None and not step.replaces_schema:
+        frame = in_published_types(frame, task.table.columns())
+    rules = []
+    if step.intervals is not None and not _has_margin(view):
+        rules.append(inside_rule(view, step.intervals))
+    return check_rows(view, frame, _context(task, step, state), rules)
+
+
+def _spans(step: Step) -> list[Range]:
+    if step.intervals is None:
+        return [Range(None, step.horizon)]
+    return [Range(interval.start, interval.end) for interval in step.intervals]
+
+
+def _has_margin(view: FeatureView) -> bool:
+    return bool(view.materialize.lookback or view.materialize.lookahead)
+
+
+def _cut_input(view: FeatureView, entry: Input, span: Range) -> DataFrame:
+    rules = view.materialize
+    rows = rows_of(entry.table, entry.version.version)
+    if span.start is None:
+        return cut(rows, entry.event_timestamp, None, span.end)
+    return cut(rows, entry.event_timestamp, span.start - rules.lookback, span.end + rules.lookahead)
+
+
+def _inside(view: FeatureView, frame: DataFrame, span: Range) -> DataFrame:
+    """Drops the rows of the margins; rows without an event timestamp stay, to be set aside by name."""
+    time = F.col(f"`{view.event_timestamp}`")
+    return cut(frame, view.event_timestamp, span.start, span.end).unionByName(frame.where(time.isNull()))
+
+
+def _context(task: Task, step: Step, state: ViewState | None) -> Context:
+    if state is None or all(check.kind != "row_count_change" for check in task.view.checks):
+        return Context(step.horizon)
+    with delta_errors(task.table.name):
+        before = task.table.read(state.version)
+        rows = before.count()
+        if step.replaces_everything:
+            return Context(step.horizon, rows, rows)
+        condition = rows_in(task.view, step.intervals or ()).condition
+        return Context(step.horizon, rows, before.where(str(condition)).count())
+
+
+def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected, checked: Checked) -> WriteResult:
+    """Commits what was set aside, then the view."""
+    replaces = _replaces(task.view, step, state)
+    before = state if replaces != EVERYTHING else None
+    rows = checked.report.rows
+    added = rows if replaces == NOTHING or before is None else 0
+    extent = Extent(
+        rows=max(rows, added + (before.table_rows if before else 0)),
+        earliest=_earlier(checked.earliest, before.earliest if before else None),
+        latest=_later(checked.latest, before.latest if before else None),
+    )
+    provenance = _provenance(task, step, before, extent, checked.report)
+    if checked.report.is_publishable:
+        _set_aside(task, step, checked, provenance)
+    intent = Intent(provenance, expected, replaces, replaces_schema=step.replaces_schema)
+    return publish(task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent)
+
+
+def _provenance(task: Task, step: Step, before: ViewState | None, extent: Extent, report: CheckReport) -> Provenance:
+    covered = covered_after(
+        before.covered if before else (),
+        built=step.intervals or (),
+        affected=step.affected,
+        definition_hash=task.view.definition_hash,
+    )
+    return Provenance(
+        run=task.run,
+        pipeline=task.view.pipeline,
+        feature_view=task.view.name,
+        definition_hash=task.view.definition_hash,
+        intervals=step.intervals,
+        inputs={name: entry.version.to_json() for name, entry in task.inputs.items()},
+        rows=report.rows,
+        checks=report.counts(),
+        horizon=step.horizon,
+        extra={
+            "reason": step.reason,
+            "quarantined": report.quarantined,
+            "coverage": None if step.intervals is None else [entry.to_json() for entry in covered],
+            "definition": definition_record(task.view),
+            "table_rows": extent.rows,
+            "earliest": None if extent.earliest is None else iso(extent.earliest),
+            "latest": None if extent.latest is None else iso(extent.latest),
+            "latest_input": _latest_input(task.inputs),
+        },
+    )
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    return min(filter(None, [one, other]), default=None)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(filter(None, [one, other]), default=None)
+
+
+def _latest_input(inputs: Mapping[str, Input]) -> str | None:
+    known = [entry.latest for entry in inputs.values() if entry.latest is not None]
+    return iso(max(known)) if known else None
+
+
+def _replaces(view: FeatureView, step: Step, state: ViewState | None) -> Replaces:
+    """All rows, those of the step's intervals, or (the usual night: new intervals after all that is there) none."""
+    if step.replaces_everything or state is None:
+        return EVERYTHING
+    built = step.intervals or ()
+    earliest, latest = state.earliest, state.latest
+    if earliest is None or latest is None or all(span.start > latest or span.end <= earliest for span in built):
+        return NOTHING
+    return rows_in(view, built)
+
+
+def _set_aside(task: Task, step: Step, checked: Checked, provenance: Provenance) -> None:
+    """Commits quarantined rows before the view's own, so that a published view never lacks them."""
+    view, table = task.view, task.workspace.tables.table(quarantine_of(task.view.name))
+    if not checked.report.quarantined and table.current() is None:
+        return
+    begin = step.intervals[0].start if step.intervals else EPOCH
+    time = F.col(f"`{view.event_timestamp}`") if view.event_timestamp else F.lit(None).cast("timestamp")
+    rows = quarantine_rows(
+        checked.quarantined,
+        at=F.coalesce(time, F.expr(instant(begin))),
+        file=F.lit(None),
+        reason=REASON,
+        raw=RAW,
+        run_id=task.run.run_id,
+    )
+    replaces = EVERYTHING if step.intervals is None or step.replaces_everything else of_ranges(step.intervals)
+    set_aside(rows, table, provenance=provenance, replaces=replaces)

@@ -1,0 +1,105 @@
+"""Finds out what has to be done with one view: from what its last build recorded, and from its inputs' change feeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from pyspark.sql import functions as F
+
+from feature_mart.definitions import FeatureView
+from feature_mart.delta.changes import changed_intervals
+from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.tables import Table
+from feature_mart.errors import TableError
+from feature_mart.plan.definition_change import only_adds_features
+from feature_mart.plan.intervals import affected_by
+from feature_mart.plan.steps import (
+    Found,
+    Request,
+    Step,
+    ViewState,
+    horizon_of,
+    input_changes,
+    plan_intervals,
+    plan_whole,
+)
+from feature_mart.read.inputs import rows_of
+from feature_mart.records import EPOCH, MICROSECOND, Interval
+from feature_mart.runner.ingest import Input
+from feature_mart.runner.workspace import Workspace
+
+
+def view_state(table: Table) -> ViewState | None:
+    """What the view's last build recorded; None where there is no table.
+
+    Raises:
+        TableError: there is a table, but none of its commits is the engine's.
+    """
+    commit = table.last_build()
+    if commit is None or commit.provenance is None:
+        if table.current() is not None:
+            raise TableError(
+                f"table {table.name} exists, but no build of this mart made it. "
+                "Move it away, or name the view otherwise."
+            )
+        return None
+    return ViewState.from_provenance(commit.version, commit.provenance)
+
+
+def plan_step(
+    workspace: Workspace, view: FeatureView, state: ViewState | None, inputs: Mapping[str, Input], request: Request
+) -> Step:
+    """What is to be done with the view. Starts Spark only where the change feed of an input must be read."""
+    pinned = {name: entry.version for name, entry in inputs.items()}
+    horizon = horizon_of(view, request.end, workspace.now())
+    if view.materialize.mode == "full":
+        return plan_whole(view, state, pinned, request, horizon)
+    affected: tuple[Interval, ...] | None = ()
+    if state is not None and not request.full_refresh:
+        affected = _affected(view, state, inputs)
+    is_anew = state is None or request.full_refresh or affected is None
+    found = Found(
+        earliest=_earliest(inputs) if is_anew and request.start is None else None,
+        affected=affected,
+        accepts_older=state is not None and only_adds_features(state.definition, view),
+    )
+    return plan_intervals(view, state, pinned, request, horizon, found)
+
+
+def _affected(view: FeatureView, state: ViewState, inputs: Mapping[str, Input]) -> tuple[Interval, ...] | None:
+    """The intervals that changed inputs reach, from their change feeds; None where all may be reached."""
+    changed: list[Interval] = []
+    pinned = {name: entry.version for name, entry in inputs.items()}
+    for name in input_changes(state, pinned):
+        entry, before = inputs[name], state.inputs.get(name)
+        if entry.event_timestamp is None or before is None or before.table_id != entry.version.table_id:
+            return None
+        try:
+            changed += changed_intervals(
+                entry.table,
+                after=before.version,
+                until=entry.version.version,
+                event_timestamp=entry.event_timestamp,
+                every=view.materialize.every,
+            )
+        except TableError:
+            # The feed of those versions is gone, or a table that others write never kept one: all may have changed.
+            return None
+    rules = view.materialize
+    return affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
+
+
+def _earliest(inputs: Mapping[str, Input]) -> datetime | None:
+    """The first event timestamp of all inputs that have one."""
+    found: list[int] = []
+    for entry in inputs.values():
+        if entry.event_timestamp is None:
+            continue
+        with delta_errors(entry.name):
+            rows = rows_of(entry.table, entry.version.version)
+            time = F.unix_micros(F.col(f"`{entry.event_timestamp}`").cast("timestamp"))
+            row = rows.agg(F.min(time)).first()
+        if row is not None and row[0] is not None:
+            found.append(row[0])
+    return EPOCH + min(found) * MICROSECOND if found else None

@@ -1,0 +1,1 @@
+"""Step four: checked rows become a commit."""

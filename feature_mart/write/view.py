@@ -1,0 +1,138 @@
+"""Publishes a view's rows: one atomic commit per build, and only with a report in which no check failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from feature_mart.definitions import FeatureView
+from feature_mart.delta.canonical import instant
+from feature_mart.delta.layout import PARTITIONS, choose_layout, lay_out
+from feature_mart.delta.tables import Table
+from feature_mart.delta.types import is_widening
+from feature_mart.delta.writes import FILE_RETENTION_DAYS, Expected, Replaces, commit, table_properties
+from feature_mart.errors import CheckFailed, SchemaChangeRefused
+from feature_mart.records import CheckReport, Interval, Provenance, WriteResult
+
+
+@dataclass(frozen=True)
+class Extent:
+    """About how large a table will be after a commit, and the event timestamps between which it lies."""
+
+    rows: int
+    earliest: datetime | None = None
+    latest: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a commit is to do: what it says of itself, the state it was planned on, the rows that make room for it.
+
+    ``replaces_schema``: removing, renaming or retyping what is published is on purpose.
+    """
+
+    provenance: Provenance
+    expected: Expected
+    replaces: Replaces
+    replaces_schema: bool = False
+
+
+def publish(
+    view: FeatureView, frame: DataFrame, table: Table, *, report: CheckReport, intent: Intent, extent: Extent
+) -> WriteResult:
+    """Commits the rows of one build of ``view``.
+
+    Raises:
+        CheckFailed: the report holds a failed check. Nothing was written.
+        SchemaChangeRefused: a published feature would go or change its type. Nothing was written.
+        ConcurrentBuild: another build committed since this one was planned. Nothing was written.
+    """
+    if not report.is_publishable:
+        raise CheckFailed(failure_text(view, report), report)
+    refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.replaces_schema)
+    times = [name for name in (view.event_timestamp, view.created_timestamp) if name is not None]
+    layout = choose_layout(extent.rows, extent.earliest, extent.latest)
+    retention = FILE_RETENTION_DAYS if view.retention is None else view.retention.days
+    return commit(
+        lay_out(frame, keys=view.keys, time_columns=times, layout=layout),
+        table,
+        provenance=intent.provenance,
+        expected=intent.expected,
+        partition_by=PARTITIONS,
+        properties=table_properties([*view.keys, *times], retention),
+        replaces=intent.replaces,
+        replace_schema=intent.replaces_schema,
+    )
+
+
+def rows_in(view: FeatureView, intervals: tuple[Interval, ...]) -> Replaces:
+    """The published rows of some intervals, by their event timestamp."""
+    parts = [
+        f"(`{view.event_timestamp}` >= {instant(interval.start)} AND "
+        f"`{view.event_timestamp}` < {instant(interval.end)})"
+        for interval in intervals
+    ]
+    return Replaces.where(" OR ".join(parts))
+
+
+def failure_text(view: FeatureView, report: CheckReport) -> str:
+    """What failed, with a few rows, and that nothing was published."""
+    failed = [result for result in report.results if not result.passed and result.severity == "error"]
+    lines = [f"view {view.name}: {len(failed)} of {len(report.results)} checks failed; nothing was published."]
+    for result in failed[:10]:
+        lines.append(f"  {result.name}: {result.message}")
+        lines.extend(f"    {example}" for example in result.examples)
+    if len(failed) > 10:
+        lines.append(f"  and {len(failed) - 10} more")
+    lines.append(
+        f"The version before stays as it is. Mend the data or {view.definition.path or 'the input'}, or the rule "
+        f"(pipelines/{view.pipeline}.yml, metadata/feature_views/{view.name}.yml), and run the build again."
+    )
+    return "\n".join(lines)
+
+
+def refuse_schema_change(view: FeatureView, before: Mapping[str, str], after: Mapping[str, str], allowed: bool) -> None:
+    """Refuses a build that would take a published feature away or change its type, unless that is on purpose.
+
+    Raises:
+        SchemaChangeRefused: what would be lost, and the command that does it all the same.
+    """
+    if allowed:
+        return
+    gone = [name for name in before if name not in after]
+    retyped = [name for name in before if name in after and not _same_or_wider(before[name], after[name])]
+    if not gone and not retyped:
+        return
+    new = [name for name in after if name not in before]
+    said = [f"  {name} ({before[name]}) would be removed" for name in gone]
+    said += [f"  {name} would change from {before[name]} to {after[name]}" for name in retyped]
+    renamed = f"\nNew are: {', '.join(new)}. A renamed feature is a removed one and a new one." if gone and new else ""
+    raise SchemaChangeRefused(
+        f"view {view.name}: this build would change what is published; nothing was written.\n"
+        + "\n".join(said)
+        + renamed
+        + "\nTraining sets and services that use these would break. To do it on purpose, rebuilding the whole view:\n"
+        f"  mart build {view.pipeline} --select {view.name} --full-refresh"
+    )
+
+
+def _same_or_wider(before: str, after: str) -> bool:
+    # The rows are written in the type that is published already, so only what fits it may come.
+    return is_widening(after, before)
+
+
+def in_published_types(frame: DataFrame, published: Mapping[str, str]) -> DataFrame:
+    """``frame`` with its columns in the types that the table has, where they are wider."""
+    kinds = dict(frame.dtypes)
+    return frame.select(
+        *[
+            F.col(f"`{name}`").cast(published[name]).alias(name)
+            if name in published and published[name] != kind and is_widening(kind, published[name])
+            else F.col(f"`{name}`")
+            for name, kind in kinds.items()
+        ]
+    )
