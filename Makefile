@@ -46,11 +46,9 @@ docs: $(STAMP) ## Write the generated parts: JSON Schemas and the reference of f
 	$(BIN)/python scripts/write_reference.py
 
 lock: $(STAMP) ## Renew the lock files from setup.py (takes the newest versions that fit)
-	$(BIN)/python -m venv .venv/lock
-	.venv/lock/bin/pip install --quiet --disable-pip-version-check uv
-	.venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --output-file requirements-build.lock requirements-build.in
-	.venv/lock/bin/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra dev --output-file requirements.lock setup.py
 
 clean: ## Remove .venv, caches, the demo's data and tables

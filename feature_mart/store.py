@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,6 +38,7 @@ class FeatureStore:
             they would decide results. Without it the mart starts its own.
         on_event: is told what a build does while it does it.
         now: the clock.
+        variables: what ``${VAR}`` in the mart's files is filled in from; default: the environment.
 
     Raises:
         DefinitionError: files of the mart are wrong; every problem at once.
@@ -51,8 +53,10 @@ class FeatureStore:
         *,
         on_event: Callable[[Event], None] = ignore,
         now: Callable[[], datetime] = utc_now,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
-        self.project: Project = load_project(Path(repo_path).resolve(), env)
+        root = Path(repo_path).resolve()
+        self.project: Project = load_project(root, env, os.environ if variables is None else variables)
         settings = self.project.settings.spark
         session = LazySession(
             master=settings.master,

@@ -36,11 +36,15 @@ make_venv "$python"
 scripts/ensure_java.sh >.venv/java.log 2>&1 &
 java=$!
 
-pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input)
-"${pip[@]}" install --quiet --require-hashes --requirement requirements-build.lock
-DIST_EXTRA_CONFIG="$PWD/scripts/wheel.cfg" \
-    "${pip[@]}" install --quiet --no-build-isolation --require-hashes --requirement requirements.lock
-"${pip[@]}" install --quiet --no-build-isolation --no-deps --editable .
+# Nothing is compiled ahead: Python does that for what is imported, when it is.
+pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile)
+"${pip[@]}" --require-hashes --requirement requirements-build.lock
+# uv takes a third of pip's time, but does not know pip's configuration (a company's mirror, say): then pip does it.
+uv=(.venv/bin/uv --no-config pip install --quiet --python .venv/bin/python)
+locked=(--no-build-isolation --require-hashes --requirement requirements.lock)
+export DIST_EXTRA_CONFIG="$PWD/scripts/wheel.cfg"
+"${uv[@]}" "${locked[@]}" 2>.venv/uv.log || "${pip[@]}" "${locked[@]}"
+"${pip[@]}" --no-build-isolation --no-deps --editable .
 
 wait "$java" || { cat .venv/java.log >&2; exit 1; }
 .venv/bin/python -m feature_mart.delta.jars

@@ -72,14 +72,17 @@ def query(
     pinned = parse_pairs(versions, "--version")
     if output is not None and Path(output).suffix not in _WRITERS:
         raise UsageError(f"--output {output!r}: the file must end in {', '.join(_WRITERS)}.")
+    from feature_mart.runner.query import query_errors
+
     store = open_store(ctx)
     try:
         frame = store.query(_text(sql), versions=pinned, as_of=as_of)
-        if output is not None:
-            written = _WRITERS[Path(output).suffix](frame, Path(output))
-            click.echo(f"wrote {written} rows to {output}")
-        else:
-            _print(frame, limit, as_json)
+        with query_errors():
+            if output is not None:
+                written = _WRITERS[Path(output).suffix](frame, Path(output))
+                click.echo(f"wrote {written} rows to {output}")
+            else:
+                _print(frame, limit, as_json)
     finally:
         store.stop()
 

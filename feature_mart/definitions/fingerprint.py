@@ -198,6 +198,10 @@ def _end_of_comment(text: str, at: int) -> int:
 
 
 def _tree(node: Any) -> str:
+    if isinstance(node, ast.JoinedStr):
+        # Some versions of Python leave empty pieces between the parts of an f-string.
+        pieces = [piece for piece in node.values if not (isinstance(piece, ast.Constant) and piece.value == "")]
+        return f"JoinedStr(values=[{','.join(map(_tree, pieces))}])"
     if isinstance(node, ast.AST):
         fields = [
             f"{name}={_tree(value)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from feature_mart.definitions.python_rules import called
 from feature_mart.definitions.python_text import PythonTransform
@@ -49,24 +49,28 @@ _KEEPING = frozenset(
 
 def output_columns(transform: PythonTransform, lookup: Lookup) -> Columns:
     """The columns of the frame that is returned, or None if they cannot be read off the text."""
-    returns = [
-        node for node in ast.walk(transform.function) if isinstance(node, ast.Return) and _owner(transform, node)
-    ]
+    nodes = list(_own_nodes(transform.function))
+    returns = [node for node in nodes if isinstance(node, ast.Return)]
     if len(returns) != 1 or returns[0].value is None or returns[0] not in transform.function.body:
         return None
-    assigned = _assigned_once(transform.function)
-    return _Reader(assigned, {table.name for table in transform.tables}, lookup).frame(returns[0].value)
+    reader = _Reader(_assigned_once(nodes), {table.name for table in transform.tables}, lookup)
+    return reader.frame(returns[0].value)
 
 
-def _owner(transform: PythonTransform, node: ast.Return) -> bool:
-    """Whether the return is of ``transform`` itself and not of a function within it."""
-    inner = [part for part in ast.walk(transform.function) if isinstance(part, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    return not any(node in ast.walk(function) for function in inner if function is not transform.function)
+def _own_nodes(function: ast.FunctionDef) -> Iterator[ast.AST]:
+    """The nodes of a function, those of functions within it left out."""
+    waiting: list[ast.AST] = [function]
+    while waiting:
+        for child in ast.iter_child_nodes(waiting.pop()):
+            if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+                yield child
+                waiting.append(child)
 
 
-def _assigned_once(function: ast.FunctionDef) -> dict[str, ast.expr]:
+def _assigned_once(nodes: Iterable[ast.AST]) -> dict[str, ast.expr]:
+    """Names that are given one value, and that value."""
     found: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(function):
+    for node in nodes:
         if isinstance(node, ast.Assign):
             for target in node.targets:
                 for part in ast.walk(target):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from feature_mart.definitions import determinism
 from feature_mart.definitions.problems import Problem, Problems
@@ -58,6 +58,9 @@ _BUILT_INS = frozenset(["open", "input", "exec", "eval", "compile", "__import__"
 _WRITES = frozenset(["write", "writeTo", "writeStream"])
 _READS = frozenset(["read", "readStream", "table", "sql", "catalog"])
 _SESSIONS = frozenset(["spark", "session", "sparkSession", "spark_session"])
+_DEDUPLICATIONS = frozenset(["dropDuplicates", "drop_duplicates"])
+_ORDERS = frozenset(["orderBy", "sort"])
+_FIRST_ROW = "number the rows by F.row_number() over a window with an explicit order, and keep the first"
 _SAMPLES = frozenset(["sample", "sampleBy", "randomSplit"])
 #: What people call the module of Spark's functions where the import is not in the file.
 _CUSTOMARY = dict.fromkeys(("F", "f", "fn", "sf", "SF", "functions"), FUNCTIONS)
@@ -69,15 +72,20 @@ _ORDER = "use F.min_by or F.max_by, F.sort_array(F.collect_list(…)), or a wind
 
 def check_module(file: str, tree: ast.Module, problems: Problems) -> None:
     """Tell what a definition may not use, wherever in its file."""
-    names = _imported(tree)
-    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
-    for node in ast.walk(tree):
+    parents = _parents(tree)
+    names = _imported(parents)
+    for node in parents:
         for message, written, fix in _refused(node, names):
             problems.add(Problem(file, getattr(node, "lineno", 1), "", message, written, fix=fix))
         if isinstance(node, ast.Call) and _depends_on_order(node, names, parents):
-            name = called(node)
-            message = f"{name} gives what comes first or last by chance, so another run may differ"
-            problems.add(Problem(file, node.lineno, "", message, name, fix=_ORDER, severity="warning"))
+            _warn(file, node, "gives what comes first or last by chance, so another run may differ", _ORDER, problems)
+        elif isinstance(node, ast.Call) and called(node) in _DEDUPLICATIONS and (node.args or node.keywords):
+            _warn(file, node, "keeps one of several rows by chance, so another run may differ", _FIRST_ROW, problems)
+
+
+def _warn(file: str, node: ast.Call, what: str, fix: str, problems: Problems) -> None:
+    name = called(node)
+    problems.add(Problem(file, node.lineno, "", f"{name} {what}", name, fix=fix, severity="warning"))
 
 
 def called(node: ast.Call) -> str:
@@ -94,10 +102,23 @@ def root_name(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else ""
 
 
-def _imported(tree: ast.Module) -> dict[str, str]:
+def _parents(tree: ast.Module) -> dict[ast.AST, ast.AST]:
+    """Every node below the tree, with the one that it is a part of."""
+    parents: dict[ast.AST, ast.AST] = {}
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        for child in ast.iter_child_nodes(node):
+            if not isinstance(child, (ast.expr_context, ast.operator)):  # shared between nodes
+                parents[child] = node
+                waiting.append(child)
+    return parents
+
+
+def _imported(nodes: Iterable[ast.AST]) -> dict[str, str]:
     """What names stand for by the file's imports: ``F`` for ``pyspark.sql.functions``."""
     names = dict(_CUSTOMARY)
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             for name in node.names:
                 names[name.asname or name.name.split(".")[0]] = name.name if name.asname else name.name.split(".")[0]
@@ -144,9 +165,9 @@ def _outside(node: ast.AST, names: dict[str, str]) -> Iterator[tuple[str, str]]:
         elif node.attr in _READS and _last(node.value) in _SESSIONS:
             yield f"{_last(node.value)}.{node.attr}", "take the input as a parameter of transform"
     elif isinstance(node, ast.Call):
-        name = _last(node.func)
-        if isinstance(node.func, ast.Name) and name in _BUILT_INS and name not in names:
-            yield f"{name}()", _OUTSIDE
+        function = _last(node.func)
+        if isinstance(node.func, ast.Name) and function in _BUILT_INS and function not in names:
+            yield f"{function}()", _OUTSIDE
 
 
 def _undetermined(node: ast.Call, names: dict[str, str]) -> Iterator[tuple[str, str]]:
@@ -162,6 +183,8 @@ def _undetermined(node: ast.Call, names: dict[str, str]) -> Iterator[tuple[str, 
         yield f"{ast.unparse(node.func)}()", determinism.way_out("rand")
     elif isinstance(node.func, ast.Attribute) and name in _SAMPLES:
         yield f".{name}()", _SAMPLE
+    elif isinstance(node.func, ast.Attribute) and name == "limit" and not _ORDERS & _chain(node.func.value):
+        yield ".limit() without orderBy", "order by columns that no two rows share"
 
 
 def _depends_on_order(node: ast.Call, names: dict[str, str], parents: dict[ast.AST, ast.AST]) -> bool:
@@ -176,6 +199,18 @@ def _depends_on_order(node: ast.Call, names: dict[str, str], parents: dict[ast.A
             return False
         parent = parents.get(parent)
     return True
+
+
+def _chain(node: ast.expr) -> set[str]:
+    """The names of all calls in a chain: ``b`` and ``d`` for ``a.b().c.d()``."""
+    names: set[str] = set()
+    while isinstance(node, (ast.Attribute, ast.Call)):
+        if isinstance(node, ast.Call):
+            names.add(called(node))
+            node = node.func
+        else:
+            node = node.value
+    return names
 
 
 def _last(node: ast.expr) -> str:

@@ -89,9 +89,13 @@ def _views_within(
     if isinstance(query, exp.SetOperation):
         yield from _views_within(query.this, timed, seen)
         yield from _views_within(query.expression, timed, seen)
-        return
-    if not isinstance(query, exp.Select):
-        return
+    if isinstance(query, exp.Select):
+        yield from _views_of_select(query, timed, seen)
+
+
+def _views_of_select(
+    query: exp.Select, timed: Mapping[str, str], seen: frozenset[int]
+) -> Iterable[tuple[str, set[str], int]]:
     conditioned = _names_in(_conditions(query))
     for relation in relations(query):
         for view, names, line in _views_behind(relation, timed, seen):

@@ -103,19 +103,17 @@ def _order_dependent(tokens: Sequence[Token]) -> Iterator[Token]:
 
 def _is_ordered(tokens: Sequence[Token], opening: int) -> bool:
     """Whether ``OVER`` or ``WITHIN GROUP`` follows the call whose parenthesis opens here."""
-    depth = 0
+    depth, words = 0, []
     for token in tokens[opening:]:
         if token.token_type == TokenType.L_PAREN:
             depth += 1
         elif token.token_type == TokenType.R_PAREN:
             depth -= 1
         elif depth == 0:
-            word = token.text.lower().split(" ")[0]
-            if word in ("over", "within"):
-                return True
-            if word not in ("filter", "ignore", "respect", "nulls"):
-                return False
-    return False
+            words.append(token.text.lower().split(" ")[0])
+            if words[-1] not in ("filter", "ignore", "respect", "nulls"):
+                break
+    return bool(words) and words[-1] in ("over", "within")
 
 
 def _check_sampling(query: SqlQuery, problems: Problems) -> None:

@@ -108,11 +108,7 @@ def _cte(node: object) -> exp.CTE | None:
 
 def line_of(node: exp.Expr) -> int:
     """The line on which a node stands: that of the first of its parts that knows."""
-    for part in node.walk():
-        line = part.meta.get("line")
-        if line:
-            return int(line)
-    return 1
+    return next((int(part.meta["line"]) for part in node.walk() if "line" in part.meta), 1)
 
 
 def _tokens(file: str, text: str, problems: Problems) -> list[Token] | None:

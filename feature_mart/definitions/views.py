@@ -9,7 +9,7 @@ from feature_mart.definitions.checks import read_checks, report_unknown, used_by
 from feature_mart.definitions.features import Documented, document_features
 from feature_mart.definitions.files.feature_views import FeatureViewFile
 from feature_mart.definitions.files.pipelines import AVAILABLE_AT_CREATION, FeatureViewEntry, PipelineFile
-from feature_mart.definitions.inputs import Place, report_duplicates
+from feature_mart.definitions.inputs import TIME_TYPES, Place, report_duplicates
 from feature_mart.definitions.logic import Logic
 from feature_mart.definitions.mart_files import ReadFile
 from feature_mart.definitions.names import checked_column, suggested_column
@@ -57,6 +57,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
     has_all = set(entry.entities) <= set(around.entities) and (entry.static or entry.event_timestamp is not None)
     if columns is not None:
         has_all = _check_required(entry, declared.logic, list(keys), columns, place) and has_all
+    _check_time_types(entry, place, around)
     times = [name for name in (entry.event_timestamp, entry.created_timestamp) if name is not None]
     reserved = [*keys, *times]
     checks = read_checks(entry, columns, place)
@@ -234,6 +235,19 @@ def _check_required(
         message = f"{giver} does not give {spoken}"
         place.tell((field,), message, found=column, allowed=listed(columns), meant=meant, fix=fix)
     return not missing
+
+
+def _check_time_types(entry: FeatureViewEntry, place: Place, around: Surroundings) -> None:
+    """Where a source is taken as it is, its schema says whether the timestamps are times."""
+    source = around.sources.get(entry.input or "")
+    schema = source.schema if source is not None else {}
+    for field in ("event_timestamp", "created_timestamp"):
+        column = getattr(entry, field)
+        kind = schema.get(column, TIME_TYPES[0])
+        if kind not in TIME_TYPES:
+            message = f"found {column}, which is {kind} and no time"
+            fix = f"write a definition: cast({column} as timestamp) as {column}"
+            place.tell((field,), message, found=column, allowed=", ".join(TIME_TYPES), fix=fix)
 
 
 def _check_online(

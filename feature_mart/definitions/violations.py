@@ -55,10 +55,7 @@ def read_model(
         if repaired is None:
             return None, []
         kept, data = repaired
-        try:
-            return model.model_validate(data), kept
-        except ValidationError:
-            return None, []
+        return model.model_validate(data), kept
     listed_entries = data.get(entries, ()) if entries else ()
     return result, list(listed_entries) if isinstance(listed_entries, dict) else list(range(len(listed_entries)))
 
@@ -73,8 +70,6 @@ def _without(
     broken: set[Any] = set()
     for detail in error.errors(include_url=False, include_input=False):
         location = detail["loc"]
-        if not location:
-            return None
         if location[0] == entries and len(location) > 1:
             broken.add(location[1])
             continue
@@ -193,7 +188,7 @@ def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | N
         if isinstance(at, type) and issubclass(at, BaseModel):
             field = _fields(at).get(str(step))
             at = field.annotation if field is not None else None
-        elif at is not None:
+        else:
             at = _value_type(at)
         at = _bare(at)
     return at if isinstance(at, type) and issubclass(at, BaseModel) else None

@@ -28,12 +28,14 @@ except ImportError:  # PyYAML without libyaml: the same nodes, slower
 Location = tuple[str | int, ...]
 Data = Any  # None, bool, int, float, str, list and dict of the same; what models take
 MOST_NODES = 1_000_000
+DEEPEST = 100
 QUOTES = (
     "put texts that hold ': ' or ' #', or begin with one of { [ * & ! % @ ` and quotes, into quotes; "
     "${VAR} too, where it stands within { } or [ ]"
 )
 
 _PLAIN = "plain"
+_BRACKET = re.compile(r"[\[\]{}]")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEXADECIMAL = re.compile(r"0x[0-9a-fA-F]+")
@@ -174,20 +176,34 @@ def read_document(
     text = read_text(path, file, problems)
     if text is None:
         return None
-    try:
-        root = _Composer(text).get_single_node()
-    except (yaml.MarkedYAMLError, yaml.reader.ReaderError, RecursionError) as error:
-        problems.add(_syntax_problem(file, text, error))
-        return None
     conversion = _Conversion(file, problems, variables)
     try:
+        if _nests_too_deep(text):
+            raise RecursionError
+        root = _Composer(text).get_single_node()
         data = None if root is None else conversion.data(root, ())
-        return Document(file, root, data, frozenset(conversion.unfilled))
+    except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
+        problems.add(_syntax_problem(file, text, error))
+        return None
     except RecursionError:
         problems.add(
             Problem(file, 1, "", "the file nests too deep, or contains itself by an alias", fix="write it flat")
         )
         return None
+    return Document(file, root, data, frozenset(conversion.unfilled))
+
+
+def _nests_too_deep(text: str) -> bool:
+    """Whether the parser in C, which does not look after its stack, might fall over the file."""
+    if "- " * DEEPEST in text or "? " * DEEPEST in text:
+        return True
+    depth = 0
+    if text.count("[") + text.count("{") > DEEPEST:
+        for match in _BRACKET.finditer(text):
+            depth += 1 if match[0] in "[{" else -1
+            if depth > DEEPEST:
+                return True
+    return False
 
 
 def read_text(path: Path, file: str, problems: Problems) -> str | None:
@@ -346,12 +362,10 @@ def _written(node: Node) -> str:
     return f"a list of {len(node.value)}" if node.value else "an empty list"
 
 
-def _syntax_problem(file: str, text: str, error: Exception) -> Problem:
+def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError | yaml.reader.ReaderError) -> Problem:
     if isinstance(error, yaml.reader.ReaderError):
         line = text[: error.position].count("\n") + 1
         return Problem(file, line, "", "found a control character", allowed="printable text", fix="remove it")
-    if not isinstance(error, yaml.MarkedYAMLError):
-        return Problem(file, 1, "", "the file nests too deep", fix="write it flat")
     mark = error.problem_mark or error.context_mark
     line = mark.line + 1 if mark is not None else 1
     row = [*text.split("\n"), ""][line - 1]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from feature_mart.definitions import FeatureView, Source
+from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
 from feature_mart.plan.steps import Request
 from feature_mart.records import Run, TableVersion
@@ -51,7 +52,8 @@ def build(
         for view in views:
             result = _build_one(workspace, view, pinned, run, request)
             built.append(result)
-            pinned[view.name] = pin(workspace, view)
+            # What this run made, not what another one may have committed since.
+            pinned[view.name] = replace(pin(workspace, view), version=result.version)
     except MartError as error:
         raise _with_state_left(error, built, views) from error
     done = any(result.committed for result in built)
@@ -88,10 +90,12 @@ def _sources_of(workspace: Workspace, views: Sequence[FeatureView]) -> list[Sour
 def _ingest(workspace: Workspace, source: Source, run: Run) -> tuple[Input, bool]:
     for _ in range(_ATTEMPTS - 1):
         try:
-            return ingest(workspace, source, run)
+            with delta_errors(source.name):
+                return ingest(workspace, source, run)
         except ConcurrentBuild as error:
             workspace.tell(Event("remark", source.name, f"{error.message} Looking at what it left."))
-    return ingest(workspace, source, run)
+    with delta_errors(source.name):
+        return ingest(workspace, source, run)
 
 
 def _build_one(
@@ -99,7 +103,8 @@ def _build_one(
 ) -> ViewBuild:
     for attempt in range(_ATTEMPTS):
         try:
-            return build_view(workspace, view, _inputs(workspace, view, pinned), run, request)
+            with delta_errors(view.name):
+                return build_view(workspace, view, _inputs(workspace, view, pinned), run, request)
         except ConcurrentBuild as error:
             if attempt == _ATTEMPTS - 1:
                 raise

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 import sqlglot
@@ -42,8 +43,15 @@ def run_query(
         table = _table(workspace, name)
         pinned = table.pinned((versions or {}).get(name), as_of if name not in (versions or {}) else None)
         rows_of(table, pinned.version).createOrReplaceTempView(name)
-    try:
+    with query_errors():
         return visible(spark.sql(text))
+
+
+@contextmanager
+def query_errors() -> Iterator[None]:
+    """Raises a `UsageError` in place of what Spark says of a query, when it is read and when it runs."""
+    try:
+        yield
     except SPARK_ERRORS as error:
         raise UsageError(f"the query failed: {first_lines(error, most=6)}") from error
 

@@ -77,21 +77,23 @@ def build_view(
     workspace.tell(Event("started", view.name, step.reason))
     parts = _parts(step, request.chunk, view)
     reports: list[CheckReport] = []
+    version = 0
     for number, part in enumerate(parts, start=1):
         checked = _compute(task, part, state)
         try:
             result = _publish(task, part, state, expected, checked)
         finally:
             checked.release()
+        version = result.version
         expected, state = expected_state(task.table), view_state(task.table)
         reports.append(checked.report)
         if len(parts) > 1:
             text = f"chunk {number} of {len(parts)}: {', '.join(map(str, part.intervals or ()))}, {result.rows} rows"
             workspace.tell(Event("progress", view.name, text))
-    return _told(task, step, reports)
+    return _told(task, step, reports, task.table.pinned(version))
 
 
-def _told(task: Task, step: Step, reports: Sequence[CheckReport]) -> ViewBuild:
+def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: TableVersion) -> ViewBuild:
     """The result of a build, told to whoever listens."""
     tell, name = task.workspace.tell, task.view.name
     results = [result for report in reports for result in report.results]
@@ -100,7 +102,6 @@ def _told(task: Task, step: Step, reports: Sequence[CheckReport]) -> ViewBuild:
     for warning in warnings:
         tell(Event("remark", name, warning))
     rows, aside = sum(report.rows for report in reports), sum(report.quarantined for report in reports)
-    version = task.table.pinned()
     tell(Event("done", name, f"version {version.version}, {rows} rows" + (f", {aside} set aside" if aside else "")))
     return ViewBuild(name, step.reason, version, rows, True, aside, warnings)
 

@@ -14,7 +14,7 @@ from feature_mart.delta.canonical import instant
 from feature_mart.delta.layout import PARTITIONS, choose_layout, lay_out
 from feature_mart.delta.tables import Table
 from feature_mart.delta.types import is_widening
-from feature_mart.delta.writes import FILE_RETENTION_DAYS, Expected, Replaces, commit, table_properties
+from feature_mart.delta.writes import EVERYTHING, FILE_RETENTION_DAYS, Expected, Replaces, commit, table_properties
 from feature_mart.errors import CheckFailed, SchemaChangeRefused
 from feature_mart.records import CheckReport, Interval, Provenance, WriteResult
 
@@ -55,7 +55,8 @@ def publish(
         raise CheckFailed(failure_text(view, report), report)
     refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.replaces_schema)
     times = [name for name in (view.event_timestamp, view.created_timestamp) if name is not None]
-    layout = choose_layout(extent.rows, extent.earliest, extent.latest)
+    added = None if intent.replaces == EVERYTHING else report.rows
+    layout = choose_layout(extent.rows, extent.earliest, extent.latest, added=added)
     retention = FILE_RETENTION_DAYS if view.retention is None else view.retention.days
     return commit(
         lay_out(frame, keys=view.keys, time_columns=times, layout=layout),

@@ -142,7 +142,7 @@ def test_a_changed_source_declaration_reads_everything_anew(tiny: OPEN, tmp_path
     store = tiny()
     store.build()
     text = (tmp_path / "metadata/sources.yml").read_text()
-    store = tiny({"metadata/sources.yml": text.replace("amount: double", "amount: decimal(9,2)")})
+    store = tiny({"metadata/sources.yml": text.replace("amount: double", "amount: 'decimal(9,2)'")})
     with pytest.raises(SchemaChangeRefused, match="amount would change from double to decimal"):
         store.build()
     assert rows(store) == FIRST

@@ -295,22 +295,8 @@ def test_files_of_other_systems_are_left_alone(load: Load) -> None:
     load({"metadata/.hidden.yml": "x", "pipelines/README.md": "x", "metadata/lineage/order_totals.yml": "x"})
 
 
-def test_a_mart_without_views(load: Load) -> None:
-    project = load(
-        dict.fromkeys(
-            (
-                PIPELINE,
-                SOURCES,
-                SQL,
-                PYTHON,
-                "metadata/entities.yml",
-                "metadata/feature_services.yml",
-                "metadata/feature_views/order_totals.yml",
-                "metadata/feature_views/customer_value.yml",
-                "tests/mart/order_totals.yml",
-            )
-        )
-    )
+def test_a_mart_without_views(load: Load, mart_files: Mapping[str, str]) -> None:
+    project = load({name: None for name in mart_files if name != "conf/base.yml"})
     assert (project.views, project.sources, project.pipelines) == ({}, {}, {})
 
 
@@ -337,6 +323,23 @@ def test_loading_leaves_the_collector_of_garbage_as_it_was(load: Load) -> None:
 def test_a_view_made_of_two_that_are_made_of_one(load: Load, mart_files: Mapping[str, str]) -> None:
     code = "def transform(orders, order_totals):\n    return orders.select('customer_id', 'ordered_at', 'amount')\n"
     assert load({PYTHON: code}).downstream("orders") == ("order_totals", "customer_value")
+
+
+def test_two_views_of_one_definition(load: Load, mart_files: Mapping[str, str]) -> None:
+    pipeline = mart_files[PIPELINE].replace("features/customer_value.py", SQL).replace('"0 3 * * *"', '"@daily"')
+    tests = mart_files["tests/mart/order_totals.yml"].replace("    interval: [2011-01-01, 2011-01-02]\n", "")
+    project = load({PIPELINE: pipeline, PYTHON: None, "tests/mart/order_totals.yml": tests})
+    assert project.views["customer_value"].definition is project.views["order_totals"].definition
+    assert project.views["customer_value"].definition_hash == project.views["order_totals"].definition_hash
+    assert project.pipelines["daily"].schedule == "@daily"
+    assert project.unit_tests["order_totals"].tests[0].interval is None
+
+
+def test_definitions_that_cannot_be_read(validate: Callable[..., definitions.Validation]) -> None:
+    found = validate({SQL: b"select '\xff' as x"})
+    assert [(problem.file, problem.message) for problem in found.errors] == [
+        (SQL, "found byte 0xff, which is not UTF-8")
+    ]
 
 
 def test_an_unfinished_comment_in_an_expression() -> None:

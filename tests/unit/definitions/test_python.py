@@ -130,6 +130,10 @@ def test_joins_that_may_leak(body: str, lines: list[int]) -> None:
             "2: found .randomSplit(), whose result is not determined by the inputs",
         ),
         (
+            "def transform(a):\n  a.limit(3)",
+            "2: found .limit() without orderBy, whose result is not determined by the inputs",
+        ),
+        (
             "import datetime as d\ndef transform(a):\n  d.date.today()",
             "3: found d.date.today(), whose result is not determined by the inputs",
         ),
@@ -149,6 +153,14 @@ def test_python_that_is_refused(text: str, told: str) -> None:
     assert [f"{problem.line}: {problem.message}" for problem in problems.errors()] == [told]
 
 
+def test_one_of_several_rows() -> None:
+    problems = Problems()
+    read_transform("f.py", "def transform(a):\n  return a.dropDuplicates(['k'])", problems)
+    assert [problem.message for problem in problems.warnings()] == [
+        "dropDuplicates keeps one of several rows by chance, so another run may differ"
+    ]
+
+
 def test_null_bytes() -> None:
     problems = Problems()
     assert read_transform("f.py", "x = 1\0", problems) is None
@@ -165,6 +177,7 @@ def transform(a: DataFrame, interval_end: datetime) -> DataFrame:
     w = Window.partitionBy("k").orderBy("ts")
     rows = a.withColumn("f", F.first("x").over(w)).withColumn("u", F.unix_timestamp("ts"))
     lists = F.sort_array(F.collect_list("x"))
+    few = a.orderBy("k").filter("k > 1").limit(3).dropDuplicates()
     made = datetime(2020, 1, 1) + timedelta(days=1)
     table = {"read": 1}["read"]
     return rows.filter(F.col("ts") < F.lit(interval_end)).select("k")

@@ -49,6 +49,8 @@ def query_of(sql: str) -> SqlQuery:
         ("select * from a left semi join b using (k)", ["k", "x", "ts"]),
         ("select * from a left anti join b on a.k = b.k", ["k", "x", "ts"]),
         ("select * except (x) from a", ["k", "ts"]),
+        ("select * replace (1 as x) from a", None),
+        ("select s['a'].b from a", ["b"]),
         ("with c as (select * except (x) from a) select *, 1 as one from c", ["k", "ts", "one"]),
         ("with a as (select k from a) select * from a", ["k"]),
         ("with c(p, q) as (select k, y from b) select * from c", ["p", "q"]),
@@ -153,6 +155,7 @@ def test_sql_that_is_refused(sql: str, told: str) -> None:
         ("select any_value(x) filter (where x > 1) as f from a", ["1: any_value"]),
         ("select first(x) ignore nulls as f from a", ["1: first"]),
         ("select collect_list(x) as f from a", ["1: collect_list"]),
+        ("select k from a having first(x)", ["1: first"]),
         ("select sort_array(collect_list(x)) as f, size(collect_set(x)) as n from a", []),
         (
             "select first(x) ignore nulls over (order by ts) as f, listagg(x) within group (order by x) as l from a",
@@ -201,6 +204,8 @@ def test_joins_that_may_leak(sql: str) -> None:
         "select a.k, m from a join (select k, max(value) as m from v where seen_at < '2020' group by k) w on w.k = a.k",
         "with recursive r as (select k from a union all select k from r) select a.k from a join r on r.k = a.k",
         "select a.k from a join range(3) r on r.id = a.k",
+        "select a.k from a join (values (1)) r(k) on r.k = a.k",
+        "with r as (values (1)) select a.k from a join r on r.k = a.k",
     ],
 )
 def test_joins_that_are_held_against_a_time(sql: str) -> None:

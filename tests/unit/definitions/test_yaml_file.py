@@ -178,7 +178,8 @@ def test_unset_variables_are_named_and_never_a_value(tmp_path: Path) -> None:
         "x.yml:1  a\n  found ${SECRET}${UNSET}, which needs the environment variable UNSET, which is not set\n"
         "  allowed: ${VAR} or ${VAR:-default}; $$ stands for one $\n  fix: set UNSET, or give a default: ${UNSET:-…}",
         "x.yml:2  b\n  found ${, which has a ${ that names no variable\n"
-        "  allowed: ${VAR} or ${VAR:-default}; $$ stands for one $\n  fix: close the brace, or write $${ for a plain ${",
+        "  allowed: ${VAR} or ${VAR:-default}; $$ stands for one $\n  "
+        "fix: close the brace, or write $${ for a plain ${",
     ]
     assert document is not None
     assert document.unfilled == {("a",), ("b",)}
@@ -277,6 +278,11 @@ def test_without_the_c_parser_the_nodes_are_the_same(tmp_path: Path, monkeypatch
     assert [problem.message for problem in problems.errors()] == ["found the tag !!int"]
 
 
-def test_a_file_that_nests_too_deep(tmp_path: Path) -> None:
-    (told,) = read(tmp_path, "[" * 5000)[1]
-    assert told.startswith("x.yml:1\n")
+@pytest.mark.parametrize("text", ["[" * 200_000 + "]" * 200_000, "{a: " * 101, "- " * 200_000, "? " * 200_000])
+def test_files_that_nest_too_deep(tmp_path: Path, text: str) -> None:
+    told = "x.yml:1\n  the file nests too deep, or contains itself by an alias\n  fix: write it flat"
+    assert read(tmp_path, text)[1] == [told]
+
+
+def test_many_brackets_side_by_side(tmp_path: Path) -> None:
+    assert data(tmp_path, f"a: [{'{b: [1]}, ' * 200}]\n") == {"a": [{"b": [1]}] * 200}

@@ -1,0 +1,64 @@
+"""The reference mart on its own sample: everything in it builds, and every query answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from feature_mart import FeatureStore
+from feature_mart.definitions.schema import check_schemas
+from feature_mart.sample import write_sample
+from feature_mart.testing import FixedClock
+
+ROOT = Path(__file__).resolve().parents[2]
+QUERIES = sorted(path.name for path in (ROOT / "queries").glob("*.sql"))
+
+
+@pytest.fixture(scope="module")
+def built(started_spark: SparkSession, reference_mart: Callable[[], Path]) -> Iterator[FeatureStore]:
+    """The mart after a build of all pipelines on a small sample."""
+    mart = reference_mart()
+    write_sample(mart / "data", customers=60, days=100)
+    store = FeatureStore(mart, spark=started_spark, now=FixedClock("2025-12-24T04:00:00Z"), variables={})
+    store.build()
+    yield store
+
+
+def test_every_view_has_rows_and_one_version(built: FeatureStore) -> None:
+    for name in built.project.views:
+        (entry,) = built.history(name)
+        assert entry["rows"] > 0, name
+        assert entry["checks"]["failed"] == 0
+
+
+def test_every_view_has_unit_tests_and_all_pass(built: FeatureStore) -> None:
+    assert set(built.project.unit_tests) == set(built.project.views)
+    failed = {f"{result.view}: {result.name}": result.difference for result in built.test() if not result.passed}
+    assert failed == {}
+
+
+@pytest.mark.parametrize("name", QUERIES)
+def test_every_query_answers(built: FeatureStore, name: str) -> None:
+    text = (ROOT / "queries" / name).read_text(encoding="utf-8")
+    assert text.startswith("--"), "the header says what the query answers"
+    assert built.query(text).count() > 0
+
+
+def test_malformed_rows_are_in_the_quarantine_with_reasons(built: FeatureStore) -> None:
+    rows = built.query("select reason, raw from invoice_lines__quarantine").collect()
+    assert rows
+    assert all(row.reason and row.raw for row in rows)
+
+
+def test_a_run_is_recorded_per_pipeline(built: FeatureStore) -> None:
+    rows = built.query("select pipeline, versions from mart_runs").collect()
+    assert {row.pipeline for row in rows} == set(built.project.pipelines)
+    recorded = {view: version for row in rows for view, version in row.versions.items()}
+    assert recorded == dict.fromkeys(built.project.views, 0)
+
+
+def test_the_committed_schemas_are_current() -> None:
+    assert check_schemas(ROOT / "conf" / "schemas") == []
