@@ -46,7 +46,7 @@ def main() -> None:
         found["retail"] = retail_pipeline.measure(ROOT, retail, arguments.rounds)
         show("retail pipeline on the real files", found["retail"])
     elif retail is None:
-        print("The Online Retail files are not at hand: set RETAIL_DATA to their folder to measure the retail pipeline.")
+        print("The Online Retail files are not at hand: set RETAIL_DATA to their folder to measure with them.")
     RESULTS.mkdir(parents=True, exist_ok=True)
     kept = RESULTS / "latest.json"
     kept.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")

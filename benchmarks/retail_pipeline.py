@@ -59,23 +59,27 @@ def timed(call: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
+def one_round(root: Path, retail: Path, spark: SparkSession, folder: Path) -> dict[str, float]:
+    """Seconds by hand, of a first build, and of a second one with nothing new; all tables are new."""
+    mart = copy_of_mart(root, folder / "mart")
+    store = FeatureStore(mart, spark=spark, now=FixedClock(HORIZON), variables={"RETAIL_DATA": str(retail)})
+    own = engine_session(spark)
+    return {
+        "by_hand": timed(lambda: by_hand(own, store.project, str(retail / "*.csv.gz"), folder / "hand")),
+        "mart_build": timed(lambda: store.build("retail_daily")),
+        "mart_build_again": timed(lambda: store.build("retail_daily")),
+    }
+
+
 def measure(root: Path, retail: Path, rounds: int = 2) -> dict[str, Any]:
     """Seconds of each round, and the ratios of their medians."""
     spark = start_session("local[*]", {})
-    own = engine_session(spark)
     results: dict[str, list[float]] = {"by_hand": [], "mart_build": [], "mart_build_again": []}
     for number in range(rounds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            mart = copy_of_mart(root, Path(folder) / "mart")
-            variables = {"RETAIL_DATA": str(retail)}
-            store = FeatureStore(mart, spark=spark, now=FixedClock(HORIZON), variables=variables)
-            hand = timed(lambda: by_hand(own, store.project, str(retail / "*.csv.gz"), Path(folder) / "hand"))
-            first = timed(lambda: store.build("retail_daily"))
-            again = timed(lambda: store.build("retail_daily"))
-        if number > 0:
-            results["by_hand"].append(hand)
-            results["mart_build"].append(first)
-            results["mart_build_again"].append(again)
+            found = one_round(root, retail, spark, Path(folder))
+        for name, seconds in found.items() if number > 0 else ():
+            results[name].append(seconds)
     medians = {name: sorted(values)[len(values) // 2] for name, values in results.items()}
     return {
         "seconds": results,

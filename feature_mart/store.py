@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,11 +147,15 @@ class FeatureStore:
 
         return describe(self.project, name)
 
-    def test(self, *views: str) -> Sequence[TestResult]:
-        """Runs the unit tests of views (all where none is named)."""
+    def test(self, *views: str) -> Iterator[TestResult]:
+        """Runs the unit tests of views (all where none is named); each result comes when its test is done.
+
+        Raises:
+            UsageError: a view is unknown, or has no tests.
+        """
         from feature_mart.runner.unit_tests import run_unit_tests
 
-        return list(run_unit_tests(self._workspace, views))
+        return run_unit_tests(self._workspace, views)
 
     def stop(self) -> None:
         """Ends the Spark that this mart started; a session that was handed in goes on."""

@@ -58,7 +58,8 @@ def run_python(
         raise BuildError(f"view {view}: {definition.path} failed: {_told(definition, error)}") from error
     if not isinstance(result, DataFrame):
         raise BuildError(
-            f"view {view}: `transform` in {definition.path} returned {type(result).__name__}; it must return a DataFrame."
+            f"view {view}: `transform` in {definition.path} returned {type(result).__name__}; "
+            "it must return a DataFrame."
         )
     return result
 

@@ -19,7 +19,11 @@ _NAMES = threading.Lock()
 
 
 _PARAMETER = re.compile(
-    r"""'(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*` | --[^\n]* | /\*.*?\*/ | (?<![:\w\])]):(?P<name>[A-Za-z_]\w*)""",
+    r"""
+    '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*" | `[^`]*`    # texts and quoted names
+    | --[^\n]* | /\*.*?\*/                               # comments
+    | (?<![:\w\])]):(?P<name>[A-Za-z_]\w*)               # a parameter; not a cast (::) and not a path into a column
+    """,
     re.VERBOSE | re.DOTALL,
 )
 
@@ -46,8 +50,8 @@ def run_sql(
 def with_parameters(text: str, values: Mapping[str, str]) -> str:
     """The SQL with its named parameters replaced; what looks like one in a text or a comment stays.
 
-    Spark's own way (``spark.sql(text, args=…)``) is closed: with Delta's parser in the session (4.4.0 on Spark 4.1) every
-    parameter is reported as unbound.
+    Spark's own way (``spark.sql(text, args=…)``) is closed: with Delta's parser in the session (4.4.0 on Spark 4.1)
+    every parameter is reported as unbound.
     """
 
     def replaced(match: re.Match[str]) -> str:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from feature_mart.cli.command import mart_command, open_store, print_json, print_table
 from feature_mart.cli.progress import Progress
+
+if TYPE_CHECKING:
+    from feature_mart.runner.unit_tests import TestResult
 
 
 @mart_command("build")
@@ -41,6 +45,10 @@ def build(
     names = [name for entry in select for name in entry.split(",") if name]
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)
+        if names:
+            # `--select a b`: what follows the first name comes here as if it were a pipeline.
+            names += [name for name in pipelines if name in store.project.views]
+            pipelines = tuple(name for name in pipelines if name not in store.project.views)
         try:
             result = store.build(
                 *pipelines, start=start, end=end, chunk=length, select=names, full_refresh=full_refresh
@@ -83,22 +91,27 @@ def build(
 def test(ctx: click.Context, views: tuple[str, ...], as_json: bool) -> None:
     """Run the unit tests in tests/mart/ (of all views where none is named). Ends with 1 where one fails."""
     store = open_store(ctx)
+    results = []
     try:
-        results = store.test(*views)
+        for result in store.test(*views):
+            results.append(result)
+            if not as_json:
+                _print_result(result)
     finally:
         store.stop()
-    failed = [result for result in results if not result.passed]
+    failed = sum(not result.passed for result in results)
     if as_json:
-        entries = [{"view": r.view, "test": r.name, "passed": r.passed, "difference": r.difference} for r in results]
-        print_json(entries)
+        print_json([{"view": r.view, "test": r.name, "passed": r.passed, "difference": r.difference} for r in results])
     else:
-        for result in results:
-            click.echo(f"{'✓' if result.passed else '✗'} {result.view}: {result.name}")
-            for line in result.difference.splitlines():
-                click.echo(f"    {line}")
-        click.echo(f"{len(results) - len(failed)} passed, {len(failed)} failed")
+        click.echo(f"{len(results) - failed} passed, {failed} failed")
     if failed:
         sys.exit(1)
+
+
+def _print_result(result: TestResult) -> None:
+    click.echo(f"{'✓' if result.passed else '✗'} {result.view}: {result.name}")
+    for line in result.difference.splitlines():
+        click.echo(f"    {line}")
 
 
 COMMANDS = {"build": build, "test": test}

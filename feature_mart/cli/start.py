@@ -34,7 +34,13 @@ def sample_data(ctx: click.Context, customers: int, days: int, seed: int, output
     from feature_mart.sample import write_sample
 
     target = Path(output) if output is not None else mart_folder(ctx) / "data"
-    summary = write_sample(target, customers=customers, days=days, seed=seed)
+    with click.progressbar(length=days, label="making sample data", file=sys.stderr) as bar:
+
+        def advance(done: int, total: int) -> None:
+            bar.length = total
+            bar.update(done - bar.pos)
+
+        summary = write_sample(target, customers=customers, days=days, seed=seed, progress=advance)
     click.echo(str(summary))
 
 

@@ -27,6 +27,8 @@ M = TypeVar("M", bound=BaseModel)
 BASE = "base"
 DEFAULT_ENVIRONMENT = "local"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+#: What other files refer to by name.
+_NAMED = ("entities", "sources", "feature_services", "feature_views")
 _METADATA_FILES = ("entities.yml", "sources.yml", "feature_services.yml")
 
 
@@ -151,10 +153,11 @@ class _Reader:
         if document is None:
             self.files.unread.add(entries)
             return None
-        names = names_in(document, entries)
-        self.files.declared.setdefault(entries, set()).update(names)
-        if not names.is_complete:
-            self.files.unread.add(entries)
+        if entries in _NAMED:
+            names = names_in(document, entries)
+            self.files.declared.setdefault(entries, set()).update(names)
+            if not names.is_complete:
+                self.files.unread.add(entries)
         value, kept = read_model(model, document, self.problems, entries)
         return None if value is None else ReadFile(document, value, kept)
 

@@ -88,6 +88,8 @@ def checked_source_column(name: str) -> str:
 
 def suggested_name(name: str) -> str:
     """The nearest thing to ``name`` that is a name."""
+    if NAME.fullmatch(name) and len(name) <= LONGEST_NAME and "__" not in name:
+        return name
     snake = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     letters = re.sub(r"_+", "_", re.sub(r"[^a-z0-9]+", "_", snake.lower())).strip("_")
     return letters[:LONGEST_NAME] if letters[:1].isalpha() else f"n_{letters}".rstrip("_")

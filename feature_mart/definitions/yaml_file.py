@@ -35,6 +35,8 @@ QUOTES = (
 )
 
 _PLAIN = "plain"
+_QUOTED = "quoted"
+_TAGLESS = (_PLAIN, _QUOTED)
 _BRACKET = re.compile(r"[\[\]{}]")
 _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
@@ -55,7 +57,7 @@ class _Untyped(BaseResolver):
 
     def resolve(self, kind: type[Node], value: object, implicit: object) -> str:
         if kind is ScalarNode:
-            return _PLAIN if implicit == (True, False) else "quoted"
+            return _PLAIN if implicit == (True, False) else _QUOTED
         return "sequence" if kind is SequenceNode else "mapping"
 
     def descend_resolver(self, current_node: object, current_index: object) -> None:
@@ -263,29 +265,33 @@ class _Conversion:
 
     def mapping(self, node: MappingNode, location: Location) -> dict[str, Data]:
         result: dict[str, Data] = {}
-        lines: dict[str, int] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, ScalarNode):
-                self.problem(
-                    key_node, location, "found a map or list as a key", allowed="a text", fix="write the key as a text"
-                )
+                message = "found a map or list as a key"
+                self.problem(key_node, location, message, allowed="a text", fix="write the key as a text")
                 continue
             key = key_node.value
             if key in result:
                 self.problem(
                     key_node,
                     (*location, key),
-                    f"the key {key!r} stands here twice, first in line {lines[key]}",
+                    f"the key {key!r} stands here twice, first in line {_line_of_key(node, key)}",
                     found=key,
                     fix="keep one of the two",
                 )
-            lines.setdefault(key, key_node.start_mark.line + 1)
-            result[key] = self.data(value_node, (*location, key))
+            if isinstance(value_node, ScalarNode) and self.is_plain_text(value_node):  # nearly all: no call for each
+                result[key] = core_value(value_node.value) if value_node.tag == _PLAIN else value_node.value
+            else:
+                result[key] = self.data(value_node, (*location, key))
         return result
+
+    def is_plain_text(self, node: ScalarNode) -> bool:
+        """Whether a scalar means what it says: no tag, and no variables to fill in."""
+        return node.tag in _TAGLESS and (self.variables is None or not has_variables(node.value))
 
     def scalar(self, node: ScalarNode, location: Location) -> Data:
         text = node.value
-        if node.tag not in (_PLAIN, "quoted"):
+        if node.tag not in _TAGLESS:
             self.tag_refused(node, location)
         if self.variables is not None and has_variables(text):
             try:
@@ -339,6 +345,11 @@ def dotted(location: Sequence[str | int]) -> str:
             plain = re.fullmatch(r"[\w*-]+", step)
             parts.append(f"{'.' if parts else ''}{step}" if plain else f"{'.' if parts else ''}{step!r}")
     return "".join(parts)
+
+
+def _line_of_key(node: MappingNode, key: str) -> int:
+    """The line on which a key stands first."""
+    return next(int(found.start_mark.line) + 1 for found, _ in node.value if found.value == key)
 
 
 def _child(node: Node | None, step: str | int) -> tuple[Node, Node] | None:

@@ -22,8 +22,8 @@ PERIOD = "_period"
 BUCKET = "_bucket"
 PARTITIONS = (PERIOD, BUCKET)
 
-# Both were measured (docs/adr/0001-table-contract.md): a task joins a million rows in 0.4 s and 330 MB, and below 50,000
-# rows the fixed cost of a file outweighs what it holds.
+# Both were measured (docs/adr/0001-table-contract.md): a task joins a million rows in 0.4 s and 330 MB, and below
+# 50,000 rows the fixed cost of a file outweighs what it holds.
 ROWS_PER_BUCKET = 1_000_000
 ROWS_PER_FILE = 50_000
 MAXIMUM_DEPTH = 12

@@ -13,7 +13,7 @@ import pytest
 
 import feature_mart.definitions as definitions
 from feature_mart.definitions import Project, find_root, load_project
-from feature_mart.definitions.fingerprint import normalised_sql
+from feature_mart.definitions.fingerprint import normalised_python, normalised_sql
 from feature_mart.definitions.graph import topological_order
 from feature_mart.errors import UsageError
 
@@ -340,6 +340,11 @@ def test_definitions_that_cannot_be_read(validate: Callable[..., definitions.Val
     assert [(problem.file, problem.message) for problem in found.errors] == [
         (SQL, "found byte 0xff, which is not UTF-8")
     ]
+
+
+def test_pieces_of_texts_that_say_nothing() -> None:
+    assert normalised_python("f'{a:{b}}'") == normalised_python("f'{a:{b}}' ''  # c")
+    assert normalised_python("f('')") != normalised_python("f()")
 
 
 def test_an_unfinished_comment_in_an_expression() -> None:
