@@ -73,7 +73,7 @@ def one_round(root: Path, retail: Path, spark: SparkSession, folder: Path) -> di
 
 def measure(root: Path, retail: Path, rounds: int = 2) -> dict[str, Any]:
     """Seconds of each round, and the ratios of their medians."""
-    spark = start_session("local[*]", {})
+    spark = start_session({}, "local[*]")
     results: dict[str, list[float]] = {"by_hand": [], "mart_build": [], "mart_build_again": []}
     for number in range(rounds + 1):
         with tempfile.TemporaryDirectory() as folder:

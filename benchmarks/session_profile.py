@@ -29,12 +29,6 @@ QUIET = {
     for name, value in local_profile(jars()).items()
     if name.startswith(("spark.driver.host", "spark.driver.bind", "spark.sql.warehouse", "spark.ui.show"))
 }
-LATE_C2 = (
-    "-XX:Tier4InvocationThreshold=50000",
-    "-XX:Tier4MinInvocationThreshold=6000",
-    "-XX:Tier4CompileThreshold=150000",
-    "-XX:Tier4BackEdgeThreshold=400000",
-)
 STEPS = ("start", "first write", "warm write", "warm read", "work")
 
 
@@ -47,7 +41,7 @@ def variants() -> dict[str, dict[str, str]]:
         return {name: value for name, value in profile.items() if name not in names}
 
     def java(*changes: str, less: str = "") -> dict[str, str]:
-        options = [option for option in jvm_options() if option != less]
+        options = [option for option in jvm_options() if not (less and option.startswith(less))]
         return {**profile, "spark.driver.extraJavaOptions": " ".join([*options, *changes])}
 
     collector = "-XX:+UseParallelGC"
@@ -69,9 +63,7 @@ def variants() -> dict[str, dict[str, str]]:
         "the profile, G1 collector": java(less=collector),
         "the profile, serial collector": java("-XX:+UseSerialGC", less=collector),
         "the profile, C1 compiler only": java("-XX:TieredStopAtLevel=1"),
-        "the profile, C2 compiler late": java(*LATE_C2),
-        "the profile, C2 late, serial": java(*LATE_C2, "-XX:+UseSerialGC", less=collector),
-        "the profile, C2 late, CDS": java(*LATE_C2, "-XX:SharedArchiveFile=/tmp/wb/spark.jsa", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"),
+        "the profile, C2 as early as by default": java(less="-XX:Tier4"),
         "the profile, no adaptive execution": {**profile, "spark.sql.adaptive.enabled": "false"},
     }
 

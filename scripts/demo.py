@@ -24,7 +24,7 @@ QUERY = "queries/rfm_segments.sql"
 NEXT = f"""
 What to try next (in this folder):
   .venv/bin/mart show {VIEW}           what a view is, feature by feature
-  .venv/bin/mart build --end {{end}}         again: nothing is new, so nothing is done
+  .venv/bin/mart build --end {{end}}          again: nothing is new, so nothing is done
   .venv/bin/mart query "SELECT * FROM {VIEW}" --limit 5
   .venv/bin/mart init ../my_mart                 a small mart of your own
   README.md                                      how to add a view of your own

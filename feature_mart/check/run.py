@@ -60,6 +60,7 @@ def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules
     """
     _refuse_other_types(view, frame)
     rules = [*rules_for(view, frame), *more_rules]
+    _refuse_unusable(view, frame, rules)
     flagged = _flagged(frame, rules).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         measured = _measure(view, flagged, rules)
@@ -67,7 +68,9 @@ def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules
     except SPARK_ERRORS as error:
         flagged.unpersist()
         where = view.definition.path or f"input {view.definition.inputs[0]}"
-        raise BuildError(f"view {view.name}: {where} failed on its data: {first_lines(error, most=6)}") from error
+        raise BuildError(
+            f"view {view.name}: {where}, or one of the view's checks, failed on its data: {first_lines(error, most=6)}"
+        ) from error
     kept = flagged.where(F.col(REASON).isNull()).drop(REASON)
     aside = flagged.where(F.col(REASON).isNotNull()).withColumn(RAW, row_text(frame.columns))
     return Checked(
@@ -91,6 +94,19 @@ def _refuse_other_types(view: FeatureView, frame: DataFrame) -> None:
             )
 
 
+def _refuse_unusable(view: FeatureView, frame: DataFrame, rules: Sequence[Rule]) -> None:
+    """Analyses each rule by itself, so that one which cannot be evaluated is named."""
+    for rule in rules:
+        try:
+            if rule.fails is not None:
+                frame.where(rule.fails)
+        except SPARK_ERRORS as error:
+            raise BuildError(
+                f"view {view.name}: its check `{rule.name}` cannot be evaluated: {first_lines(error)} "
+                f"Mend it in pipelines/{view.pipeline}.yml or metadata/feature_views/{view.name}.yml."
+            ) from error
+
+
 def _flagged(frame: DataFrame, rules: Sequence[Rule]) -> DataFrame:
     """``frame`` with `_reason`: why a row is set aside, null for rows that are kept."""
     reasons = [
@@ -99,15 +115,16 @@ def _flagged(frame: DataFrame, rules: Sequence[Rule]) -> DataFrame:
         if rule.severity == "quarantine" and rule.fails is not None
     ]
     columns = frame.columns
-    for number, rule in enumerate(rules):
-        if rule.severity == "quarantine" and rule.duplicates_of:
-            # Which of several is kept is decided by the rows' own content, so it is the same one on every run.
-            order = row_text(columns)
-            rank = F.row_number().over(Window.partitionBy(*[f"`{name}`" for name in rule.duplicates_of]).orderBy(order))
-            frame = frame.withColumn(f"_rank_{number}", rank)
-            reasons.append(F.when(F.col(f"_rank_{number}") > 1, F.lit(rule.name)))
     text = F.concat_ws("; ", *reasons) if reasons else F.lit("")
-    return frame.withColumn(REASON, F.when(text != "", text)).select(*[f"`{name}`" for name in columns], REASON)
+    frame = frame.withColumn(REASON, F.when(text != "", text))
+    for rule in rules:
+        if rule.severity == "quarantine" and rule.duplicates_of:
+            # Which of several is kept is decided by the rows' own content, so it is the same one on every run. Rows
+            # that are set aside for something else are no reason to set another aside.
+            alike = Window.partitionBy(F.col(REASON).isNull(), *[f"`{name}`" for name in rule.duplicates_of])
+            repeats = F.col(REASON).isNull() & (F.row_number().over(alike.orderBy(row_text(columns))) > 1)
+            frame = frame.withColumn(REASON, F.when(repeats, F.lit(rule.name)).otherwise(F.col(REASON)))
+    return frame
 
 
 def _measure(view: FeatureView, flagged: DataFrame, rules: Sequence[Rule]) -> dict[str, Any]:
@@ -125,7 +142,8 @@ def _measure(view: FeatureView, flagged: DataFrame, rules: Sequence[Rule]) -> di
             counted = rule.fails if rule.severity == "quarantine" else rule.fails & kept
             wanted.append(F.count_if(counted).alias(f"_{number}_0"))
         elif rule.severity == "quarantine":
-            wanted.append(F.count_if(F.contains(F.col(REASON), F.lit(rule.name))).alias(f"_{number}_0"))
+            # A row that repeats another is set aside for nothing else.
+            wanted.append(F.count_if(F.col(REASON) == F.lit(rule.name)).alias(f"_{number}_0"))
         else:
             wanted.extend(measure(kept).alias(f"_{number}_{place}") for place, measure in enumerate(rule.measures))
     row = flagged.agg(*wanted).first()
@@ -162,8 +180,8 @@ def _examples(view: FeatureView, flagged: DataFrame, rule: Rule) -> tuple[str, .
         failing = flagged.where(rule.fails)
     elif rule.duplicates_of:
         columns = [F.col(f"`{name}`") for name in rule.duplicates_of]
-        repeated = flagged.where(F.col(REASON).isNull()).groupBy(*columns).count().where("count > 1")
-        failing = repeated
+        repeated = flagged.where(F.col(REASON).isNull()).groupBy(*columns).agg(F.count("*").alias("_rows"))
+        failing = repeated.where("_rows > 1")
     else:
         return ()
     text = row_text([name for name in failing.columns if name != REASON])

@@ -84,7 +84,7 @@ def find_root(start: Path) -> Path:
             return candidate
     raise UsageError(
         f"{start}: neither this folder nor one above it is a mart: there is no conf/base.yml.\n"
-        "Go to a mart's folder or name it by --project, or make a new one: mart init DIR"
+        "Go to a mart's folder or name it by --mart, or make a new one: mart init DIR"
     )
 
 

@@ -136,7 +136,7 @@ def _check_test(
         for at, row in enumerate(rows):
             _check_row(row, columns, name, place, ("given", name, at))
     for at, row in enumerate(entry.expect):
-        columns = None if view.columns is None else (*view.columns, *view.reserved_columns)
+        columns = None if view.columns is None else tuple(dict.fromkeys((*view.columns, *view.reserved_columns)))
         _check_row(row, columns, view.name, place, ("expect", at))
 
 

@@ -25,6 +25,7 @@ _DAMAGED = re.compile(
 _DISK_FULL = re.compile(r"No space left on device")
 _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection reset|SocketTimeout")
 
+_PLAN = re.compile(r"(?<=SQLSTATE: \w{5})[^\n]*;\n")  # a query's plan comes behind this
 _PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "Caused by")
 SPARK_ERRORS = (PySparkException, Py4JError)
 
@@ -34,7 +35,8 @@ def first_lines(error: BaseException, most: int = 3) -> str:
     text = str(error)
     if isinstance(error, Py4JJavaError):
         text = str(error.java_exception)
-    lines = [line.strip() for line in text.split("JVM stacktrace")[0].splitlines() if line.strip()]
+    text = _PLAN.split(text.split("JVM stacktrace")[0])[0]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(_PLAN_OR_TRACE)][:most]
     return " ".join(kept)[:600] or type(error).__name__
 

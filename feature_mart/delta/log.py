@@ -164,9 +164,9 @@ class SparkLog:
         if not self._exists():
             return []
         bound = "" if limit is None else f" LIMIT {limit}"
-        rows = self._session().sql(
-            f"SELECT version, unix_micros(timestamp) AS micros, operation, operationMetrics, userMetadata "
-            f"FROM (DESCRIBE HISTORY {self.address.sql}{bound})"
+        history = self._session().sql(f"DESCRIBE HISTORY {self.address.sql}{bound}")
+        rows = history.selectExpr(
+            "version", "unix_micros(timestamp) AS micros", "operation", "operationMetrics", "userMetadata"
         )
         return [
             Commit(

@@ -71,6 +71,13 @@ def jvm_options() -> tuple[str, ...]:
     return (
         # With few cores and a heap of some gigabytes, G1's concurrent threads compete with the tasks.
         "-XX:+UseParallelGC",
+        # The JVM's second compiler starts ten times later than by default. A command's JVM lives for seconds: the time
+        # that went into optimizing code which then ran a moment longer was a third of Spark's start, on cores that
+        # the start itself needs. What real work runs in its inner loops is still optimized within a second or two.
+        "-XX:Tier4InvocationThreshold=50000",
+        "-XX:Tier4MinInvocationThreshold=6000",
+        "-XX:Tier4CompileThreshold=150000",
+        "-XX:Tier4BackEdgeThreshold=400000",
         f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}",
         # Java dates printed by anything inside (file names, logs) do not depend on where the machine stands.
         "-Duser.timezone=UTC",

@@ -17,6 +17,7 @@ from feature_mart.errors import SourceError, TransientError
 from feature_mart.records import EPOCH
 
 _GLOB = re.compile(r"[*?\[{]")
+_WILDCARD = re.compile(r"[\\*?\[\]{}^]")
 _REMOTE = re.compile(r"^(?!file:)[a-z][a-z0-9+.-]+:", re.IGNORECASE)
 _CHUNK = 1 << 20
 
@@ -104,6 +105,12 @@ def local_path(file: SourceFile) -> Path:
     from urllib.parse import unquote, urlparse
 
     return Path(unquote(urlparse(file.uri).path))
+
+
+def spark_path(file: SourceFile) -> str:
+    """How Spark is told to read exactly this file: a plain path, in which no sign stands for others."""
+    plain = f"file:{local_path(file)}" if is_local(file) else file.uri
+    return _WILDCARD.sub(r"\\\g<0>", plain)
 
 
 def with_digests(name: str, files: Iterable[SourceFile]) -> list[SourceFile]:

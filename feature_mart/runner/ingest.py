@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from feature_mart.definitions import FeatureView, Source
+from feature_mart.definitions.durations import format_duration
 from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
@@ -85,7 +86,8 @@ def _remark_on_age(workspace: Workspace, source: Source, latest: datetime | None
         return
     age = workspace.now() - latest
     if age > source.freshness:
-        text = f"its latest row is of {iso(latest)}, which is older than the declared freshness of {source.freshness}"
+        declared = format_duration(source.freshness)
+        text = f"its latest row is of {iso(latest)}, which is older than the declared freshness of {declared}"
         workspace.tell(Event("remark", source.name, text))
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from feature_mart.definitions.sql_text import enclosing_cte
 from feature_mart.delta.address import QUARANTINE_SUFFIX, RUNS_TABLE
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
 from feature_mart.delta.tables import Table, visible
@@ -38,11 +39,15 @@ def run_query(
         raise UsageError(
             f"--version names {', '.join(unknown)}, which the query does not read. It reads: {_shown(names)}."
         )
+    # All names are looked up before Spark is started for any.
+    tables = {name: _table(workspace, name) for name in sorted(names)}
+    pinned = {
+        name: table.pinned((versions or {}).get(name), as_of if name not in (versions or {}) else None)
+        for name, table in tables.items()
+    }
     spark = workspace.session()
-    for name in sorted(names):
-        table = _table(workspace, name)
-        pinned = table.pinned((versions or {}).get(name), as_of if name not in (versions or {}) else None)
-        rows_of(table, pinned.version).createOrReplaceTempView(name)
+    for name, table in tables.items():
+        rows_of(table, pinned[name].version).createOrReplaceTempView(name)
     with query_errors():
         return visible(spark.sql(text))
 
@@ -68,12 +73,11 @@ def tables_in(text: str) -> set[str]:
         raise UsageError(f"the query does not parse: {str(error).splitlines()[0]}") from error
     if len(statements) != 1 or not isinstance(statements[0], exp.Query):
         raise UsageError("the query must be one SELECT; the mart's tables are written by `mart build` only.")
-    own = {cte.alias_or_name.lower() for cte in statements[0].find_all(exp.CTE)}
     tables = list(statements[0].find_all(exp.Table))
     qualified = [table.sql(dialect="spark") for table in tables if table.db or table.catalog]
     if qualified:
         raise UsageError(f"{qualified[0]} is no plain table name. Write the name of a view or source as it is.")
-    return {table.name.lower() for table in tables if table.name and table.name.lower() not in own}
+    return {table.name.lower() for table in tables if table.name and enclosing_cte(table) is None}
 
 
 def _table(workspace: Workspace, name: str) -> Table:

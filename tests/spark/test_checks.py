@@ -51,7 +51,8 @@ def frame(spark: SparkSession, rows: Sequence[Place], columns: str = COLUMNS) ->
 
 def with_check(view: FeatureView, *checks: tuple[str, Any, Severity]) -> FeatureView:
     return replace(
-        view, checks=tuple(Check(_kind(a), a, severity, name, 1) for name, a, severity in checks)  # type: ignore[arg-type]
+        view,
+        checks=tuple(Check(_kind(a), a, severity, name, 1) for name, a, severity in checks),  # type: ignore[arg-type]
     )
 
 
@@ -80,7 +81,11 @@ def run(
         kept = sorted(
             (tuple(row) for row in checked.rows.select("customer_id", "order_no", "amount").collect()), key=repr
         )
-        return kept, sorted(tuple(row) for row in checked.quarantined.select("_reason", "_raw").collect()), checked.report
+        return (
+            kept,
+            sorted(tuple(row) for row in checked.quarantined.select("_reason", "_raw").collect()),
+            checked.report,
+        )
     finally:
         checked.release()
 
@@ -140,7 +145,9 @@ def test_a_row_that_fails_several_rules_gives_all_reasons(spark: SparkSession, p
 
 
 def test_another_type_than_documented_is_refused(spark: SparkSession, plain: FeatureView) -> None:
-    with pytest.raises(BuildError, match=r"feature amount is double, but its metadata says decimal\(9,2\)\. Write `cast"):
+    with pytest.raises(
+        BuildError, match=r"feature amount is double, but its metadata says decimal\(9,2\)\. Write `cast"
+    ):
         run(with_amount(plain, type="decimal(9,2)"), frame(spark, SAMPLE))
     assert len(run(with_amount(plain, type="double"), frame(spark, SAMPLE))[0]) == 6
 
@@ -163,7 +170,12 @@ def test_allowed_texts(spark: SparkSession, plain: FeatureView) -> None:
         (RowCountChangeArguments(0.5), (4, 4), True, "4 rows before, 6 after: a change of 50.0%; allowed: 50.0%"),
         (RowCountChangeArguments(0.4), (4, 4), False, "4 rows before, 6 after: a change of 50.0%; allowed: 40.0%"),
         (RowCountChangeArguments(0.1), (100, 0), True, "100 rows before, 106 after: a change of 6.0%; allowed: 10.0%"),
-        (RowCountChangeArguments(0.1), (100, 50), False, "100 rows before, 56 after: a change of 44.0%; allowed: 10.0%"),
+        (
+            RowCountChangeArguments(0.1),
+            (100, 50),
+            False,
+            "100 rows before, 56 after: a change of 44.0%; allowed: 10.0%",
+        ),
         (NullShareArguments("amount", 0.2), None, True, "amount is null in 1 of 6 rows (16.7%); allowed: 20.0%"),
         (NullShareArguments("amount", 0.1), None, False, "amount is null in 1 of 6 rows (16.7%); allowed: 10.0%"),
         (

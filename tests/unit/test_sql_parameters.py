@@ -24,7 +24,7 @@ VALUES = {"interval_start": "START", "interval_end": "END"}
         ("'it''s :interval_end' || :interval_end", "'it''s :interval_end' || END"),
         (r"'it\'s :interval_end' || :interval_end", r"'it\'s :interval_end' || END"),
         (r"'\\' || :interval_end", r"'\\' || END"),
-        ("\"a ' b\" || :interval_end || \"c ' d\"", "\"a ' b\" || END || \"c ' d\""),
+        ('"a \' b" || :interval_end || "c \' d"', '"a \' b" || END || "c \' d"'),
         ("1 -- :interval_end isn't\n + :interval_end", "1 -- :interval_end isn't\n + END"),
         ("1 /* :interval_end\n isn't */ + :interval_end", "1 /* :interval_end\n isn't */ + END"),
         ("1 -- last line :interval_end", "1 -- last line :interval_end"),

@@ -6,6 +6,7 @@ import bz2
 import csv
 import gzip
 import io
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,10 +17,11 @@ from pyspark.sql import functions as F
 from feature_mart.definitions import Source
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, RAW, conformed, file_name, quoted_name
-from feature_mart.read.files import SourceFile, is_local, local_path
+from feature_mart.read.files import SourceFile, is_local, local_path, spark_path
 from feature_mart.read.formats.loaded import Loaded, extra_columns_remark, union_of
 
 _HEADER_BYTES = 1 << 20
+_SEPARATOR = "\x1f"
 
 # RFC 4180, which is what programs write: a quote inside a quoted field is doubled, and fields may hold line ends.
 _DEFAULTS = {"escape": '"', "multiLine": "true", "encoding": "UTF-8"}
@@ -56,15 +58,24 @@ def _header(spark: SparkSession, source: Source, file: SourceFile) -> tuple[str,
         if is_local(file):
             text = _first_bytes(local_path(file)).decode(encoding, errors="replace")
         else:
-            first = spark.read.text(file.uri, lineSep=source.options.get("lineSep")).first()
+            first = spark.read.text(spark_path(file), lineSep=source.options.get("lineSep")).first()
             text = "" if first is None else str(first[0])
-    except (OSError, EOFError, LookupError) as error:
+        return _first_record(text.removeprefix("\ufeff"), source)
+    except (OSError, EOFError, LookupError, zlib.error, csv.Error) as error:
         raise SourceError(
             f"source {source.name}: {file.name} cannot be read: {error}. Nothing of this run was ingested; "
             "mend or remove the file and run the same command again."
         ) from error
-    separator = source.options.get("sep", source.options.get("delimiter", ","))
-    rows = csv.reader(io.StringIO(text.removeprefix("\ufeff")), delimiter=separator[:1])
+
+
+def _first_record(text: str, source: Source) -> tuple[str, ...] | None:
+    separator = source.options.get("sep", source.options.get("delimiter", ",")).replace("\\t", "\t")
+    if len(separator) > 1:
+        # Python's reader knows separators of one sign only; this one cannot stand in a header.
+        text, separator = text.replace(separator, _SEPARATOR), _SEPARATOR
+    quote = source.options.get("quote", '"')
+    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
+    rows = csv.reader(io.StringIO(text), delimiter=separator or ",", quotechar=quote or None, quoting=quoting)
     record = next((row for row in rows if row), None)
     return None if record is None else tuple(name.strip() for name in record)
 
@@ -121,7 +132,7 @@ def _rows(
         .option("columnNameOfCorruptRecord", RAW)
         # Without this Spark counts the fields of a row only as far as columns are used.
         .option("columnPruning", "false")
-        .csv([file.uri for file in files])
+        .csv([spark_path(file) for file in files])
         .select("*", file_name(base).alias(FILE))
     )
     broken = F.when(F.col(RAW).isNotNull(), F.lit(f"not {len(header)} fields, as the header has"))

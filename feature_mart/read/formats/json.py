@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from feature_mart.definitions import Source
 from feature_mart.read.conform import FILE, RAW, conformed, file_name, quoted_name
-from feature_mart.read.files import SourceFile
+from feature_mart.read.files import SourceFile, spark_path
 from feature_mart.read.formats.loaded import Loaded, union_of
 
 _OURS = ("timestampFormat", "dateFormat")
@@ -22,7 +22,7 @@ def load(spark: SparkSession, source: Source, base: str, files: Sequence[SourceF
     kinds = {name: kind if name in nested else "string" for name, kind in source.schema.items()}
     schema = ", ".join([*(f"`{name}` {kind}" for name, kind in kinds.items()), f"{RAW} string"])
     remarks = tuple(f"source {source.name}: {file.name} is empty" for file in files if file.size == 0)
-    uris = [file.uri for file in files if file.size > 0]
+    uris = [spark_path(file) for file in files if file.size > 0]
     if not uris:
         return Loaded(union_of(spark, source, []), remarks)
     texts = (

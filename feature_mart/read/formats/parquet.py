@@ -14,7 +14,7 @@ from feature_mart.delta.errors import SPARK_ERRORS, first_lines
 from feature_mart.delta.types import is_widening
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, RAW, REASON, file_name, quoted_name
-from feature_mart.read.files import SourceFile
+from feature_mart.read.files import SourceFile, spark_path
 from feature_mart.read.formats.loaded import Loaded, extra_columns_remark, union_of
 
 
@@ -39,7 +39,7 @@ def load(spark: SparkSession, source: Source, base: str, files: Sequence[SourceF
 
 def _schema(spark: SparkSession, source: Source, file: SourceFile) -> StructType:
     try:
-        return spark.read.parquet(file.uri).schema
+        return spark.read.parquet(spark_path(file)).schema
     except SPARK_ERRORS as error:
         raise SourceError(
             f"source {source.name}: {file.name} is no readable Parquet file: {first_lines(error)}"
@@ -63,7 +63,7 @@ def _refuse_misfit(source: Source, file: SourceFile, found: StructType) -> None:
 
 def _rows(spark: SparkSession, source: Source, base: str, files: Sequence[SourceFile]) -> DataFrame:
     none = F.lit(None).cast("string")
-    return spark.read.parquet(*[file.uri for file in files]).select(
+    return spark.read.parquet(*[spark_path(file) for file in files]).select(
         *[quoted_name(name).cast(kind).alias(name) for name, kind in source.schema.items()],
         file_name(base).alias(FILE),
         none.alias(REASON),
