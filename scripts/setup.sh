@@ -32,13 +32,17 @@ python=$(find_python)
 echo "Setting up .venv with $("$python" --version) (a few minutes the first time, most of it downloads) …"
 make_venv "$python"
 
-# While Python's packages come in. A failure is reported below, where it can stop us.
+# Runs while Python's packages come in.
 scripts/ensure_java.sh >.venv/java.log 2>&1 &
 java=$!
+java_is_there() {
+    wait "$java" || { cat .venv/java.log >&2; exit 1; }
+}
 
 # Nothing is compiled ahead: Python does that for what is imported, when it is.
 pip=(.venv/bin/python -m pip --disable-pip-version-check --no-input install --quiet --no-compile)
 "${pip[@]}" --require-hashes --requirement requirements-build.lock
+kill -0 "$java" 2>/dev/null || java_is_there # where Java can't be installed, that is known before the long part
 # uv takes a third of pip's time, but does not know pip's configuration (a company's mirror, say): then pip does it.
 uv=(.venv/bin/uv --no-config pip install --quiet --python .venv/bin/python)
 locked=(--no-build-isolation --require-hashes --requirement requirements.lock)
@@ -46,6 +50,6 @@ export DIST_EXTRA_CONFIG="$PWD/scripts/wheel.cfg"
 "${uv[@]}" "${locked[@]}" 2>.venv/uv.log || "${pip[@]}" "${locked[@]}"
 "${pip[@]}" --no-build-isolation --no-deps --editable .
 
-wait "$java" || { cat .venv/java.log >&2; exit 1; }
+java_is_there
 .venv/bin/python -m feature_mart.delta.jars
 touch .venv/.stamp

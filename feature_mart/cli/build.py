@@ -41,7 +41,9 @@ def build(
     try:
         length = None if chunk is None else parse_duration(chunk)
     except ValueError as error:
-        raise UsageError(f"--chunk {chunk!r}: {error}") from error
+        raise UsageError(
+            f"--chunk {chunk!r} is no duration. Write a number and a unit (m h d w), as in 30d."
+        ) from error
     names = [name for entry in select for name in entry.split(",") if name]
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)

@@ -11,7 +11,7 @@ from feature_mart.cli.command import cell_text, mart_command, open_store, parse_
 from feature_mart.errors import UsageError
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 _SHORT = 10
 
@@ -97,6 +97,7 @@ def _text(sql: str) -> str:
 
 
 def _print(frame: DataFrame, limit: int, as_json: bool) -> None:
+    frame = _with_utc_texts(frame)
     rows = frame.collect() if limit == 0 else frame.limit(limit + 1).collect()
     shown = rows if limit == 0 else rows[:limit]
     if as_json:
@@ -104,7 +105,20 @@ def _print(frame: DataFrame, limit: int, as_json: bool) -> None:
         return
     print_table(frame.columns, [[cell_text(value) for value in row] for row in shown])
     more = "" if len(shown) == len(rows) else " shown; there are more (--limit, or --output for all)"
-    click.echo(f"{len(shown)} rows{more}")
+    click.echo(f"{len(shown)} row{'' if len(shown) == 1 else 's'}{more}")
+
+
+def _with_utc_texts(frame: DataFrame) -> DataFrame:
+    """``frame`` with its times as ISO 8601 texts: as Python values they would be in the machine's own zone."""
+    from pyspark.sql import functions as F
+
+    def shown(name: str, kind: str) -> Column:
+        column = F.col(f"`{name}`")
+        if kind != "timestamp":
+            return column
+        return F.concat(F.replace(column.cast("string"), F.lit(" "), F.lit("T")), F.lit("Z")).alias(name)
+
+    return frame.select(*[shown(name, kind) for name, kind in frame.dtypes])
 
 
 def _write_csv(frame: DataFrame, path: Path) -> int:

@@ -136,6 +136,8 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_plain(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
         return ", ".join(_plain(entry) for entry in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
     return "" if value is None else str(value)
 
 

@@ -73,7 +73,8 @@ def canonical_key(column: Column, data_type: str) -> Column:
         wide = column.cast("double")
         return F.when(wide == 0.0, F.lit(0.0)).otherwise(wide)
     if data_type.startswith("decimal"):
-        return F.regexp_replace(column.cast("string"), r"(\.\d*?)0+$|\.$", "$1")
+        without_zeros = F.regexp_replace(column.cast("string"), r"(\.\d*?)0+$", "$1")
+        return F.regexp_replace(without_zeros, r"\.$", "")
     return column
 
 

@@ -60,6 +60,19 @@ def expected_state(table: Table) -> Expected:
     return Expected(0 if commit is None or commit.provenance is None else int(commit.provenance.get(SEQUENCE, 0)))
 
 
+def require_state(table: Table, expected: Expected) -> None:
+    """Refuses to go on where another build has committed since ``expected`` was read: its result is the newer one.
+
+    Raises:
+        ConcurrentBuild: another writer committed.
+    """
+    if expected_state(table) != expected:
+        raise ConcurrentBuild(
+            f"table {table.name}: another build committed while this one ran; this one's rows were not written, and "
+            "nothing is lost. Run the same command again: it plans on what the other build left."
+        )
+
+
 def table_properties(statistics_on: Sequence[str], retention_days: int = FILE_RETENTION_DAYS) -> dict[str, str]:
     """The Delta properties of a new table; see docs/adr/0001-table-contract.md for why each is set."""
     return {

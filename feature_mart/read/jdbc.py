@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +19,9 @@ from feature_mart.delta.types import is_widening
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, quoted_name
 from feature_mart.records import EPOCH, MICROSECOND
+
+# A shorter option ("10", "USA") would be blotted out of the middle of words.
+_SHORTEST_SECRET = 3
 
 
 @dataclass(frozen=True)
@@ -68,14 +73,18 @@ def read_jdbc(spark: SparkSession, source: Source) -> Copied:
         raise _failed(source, error) from None
     assert row is not None
     times = [None if row[key] is None else EPOCH + row[key] * MICROSECOND for key in ("a", "z")]
-    digest = f"{int(row['d'] or 0) % (1 << 128):032x}"
-    return Copied(frame, row["n"], {"files": 1, "digest": f"{digest}-{row['n']}"}, times[0], times[1])
+    # Types count as content: a column that is declared in another type must reach the copy.
+    facts = [frame.dtypes, source.event_timestamp, str(row["d"]), row["n"]]
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    return Copied(frame, row["n"], {"files": 1, "digest": digest}, times[0], times[1])
 
 
 def _failed(source: Source, error: BaseException) -> SourceError:
     said = first_lines(error, most=1)
-    for value in source.options.values():
-        if len(value) > 3:
+    for key, value in source.options.items():
+        # Which table or driver is missing has to be said; anything else may be a secret or hold one.
+        is_secret = "pass" in key.lower() or len(value) > _SHORTEST_SECRET
+        if value and is_secret and key.lower() not in ("dbtable", "driver"):
             said = said.replace(value, "***")
     return SourceError(
         f"source {source.name}: the database cannot be read: {said} Check `options` in metadata/sources.yml and that "

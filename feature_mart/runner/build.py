@@ -56,12 +56,13 @@ def build(
             pinned[view.name] = replace(pin(workspace, view), version=result.version)
     except MartError as error:
         raise _with_state_left(error, built, views) from error
-    done = any(result.committed for result in built)
-    if done and not select:
+    committed = committed or any(result.committed for result in built)
+    if not select:
+        versions = {result.view: result.version for result in built}
         for pipeline in sorted({view.pipeline for view in views}):
-            record_run(workspace, run, pipeline, {r.view: r.version for r in built})
+            committed = record_run(workspace, run, pipeline, versions) or committed
     sources = {name: entry.version for name, entry in pinned.items() if name in workspace.project.sources}
-    return BuildResult(run.run_id, tuple(built), sources, committed or done)
+    return BuildResult(run.run_id, tuple(built), sources, committed)
 
 
 def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Sequence[str]) -> list[FeatureView]:

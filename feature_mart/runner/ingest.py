@@ -14,7 +14,7 @@ from feature_mart.definitions.durations import format_duration
 from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
-from feature_mart.delta.writes import EVERYTHING, Expected, expected_state
+from feature_mart.delta.writes import EVERYTHING, Expected, expected_state, require_state
 from feature_mart.errors import SourceError
 from feature_mart.read import ingest as files
 from feature_mart.read.conform import FILE, RAW, REASON
@@ -77,14 +77,14 @@ def ingest(workspace: Workspace, source: Source, run: Run, *, anew: bool = False
     task = _Task(workspace, source, run, table, expected, last)
     committed = _ingest_jdbc(task) if source.format == "jdbc" else _ingest_files(task, anew=anew)
     pinned = pin(workspace, source)
-    _remark_on_age(workspace, source, pinned.latest)
+    _remark_on_age(workspace, source, pinned.latest, run.horizon)
     return pinned, committed
 
 
-def _remark_on_age(workspace: Workspace, source: Source, latest: datetime | None) -> None:
+def _remark_on_age(workspace: Workspace, source: Source, latest: datetime | None, horizon: datetime) -> None:
     if source.freshness is None or latest is None:
         return
-    age = workspace.now() - latest
+    age = horizon - latest
     if age > source.freshness:
         declared = format_duration(source.freshness)
         text = f"its latest row is of {iso(latest)}, which is older than the declared freshness of {declared}"
@@ -144,6 +144,7 @@ def _commit_files(task: _Task, plan: files.IngestPlan, read: files.Ingested) -> 
             "latest": None if latest is None else iso(latest),
         },
     )
+    require_state(task.table, task.expected)
     _set_aside(task, plan, read, provenance)
     content = SourceRows(
         read.rows,

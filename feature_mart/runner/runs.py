@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from pyspark.sql import functions as F
 
 from feature_mart.delta.address import RUNS_TABLE
+from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import NOTHING, commit, expected_state, table_properties
 from feature_mart.errors import ConcurrentBuild
 from feature_mart.records import Provenance, Run, TableVersion, iso
@@ -20,11 +22,16 @@ _SCHEMA = (
 _TIMES = ("started_at", "finished_at", "horizon")
 
 
-def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> None:
-    """Records that ``run`` completed ``pipeline``. Runs of other pipelines may record at the same time."""
+def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> bool:
+    """Records that ``run`` completed ``pipeline``; runs of other pipelines may record at the same time.
+
+    A run that leaves the versions which the last recorded one left is not recorded again. Returns whether it was.
+    """
     table = workspace.tables.table(RUNS_TABLE)
     members = [view.name for view in workspace.project.views.values() if view.pipeline == pipeline]
     kept = {name: versions[name] for name in members if name in versions}
+    if _last_recorded(table, pipeline) == {name: version.to_json() for name, version in kept.items()}:
+        return False
     row = (
         run.run_id,
         pipeline,
@@ -61,7 +68,18 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
                 properties=table_properties(["run_id"]),
                 replaces=NOTHING,
             )
-            return
+            return True
         except ConcurrentBuild:
             if attempt == _ATTEMPTS - 1:
                 raise
+    raise AssertionError("unreachable")
+
+
+def _last_recorded(table: Table, pipeline: str) -> Mapping[str, Any] | None:
+    """The versions in the last record of a pipeline."""
+    for limit in (20, None):
+        for entry in table.history(limit):
+            if entry.provenance is not None and entry.provenance.get("pipeline") == pipeline:
+                found: Mapping[str, Any] = entry.provenance["inputs"]
+                return found
+    return None

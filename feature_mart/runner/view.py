@@ -18,7 +18,7 @@ from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.canonical import instant
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
-from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, expected_state
+from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, expected_state, require_state
 from feature_mart.plan.definition_change import definition_record
 from feature_mart.plan.intervals import chunks, covered_after
 from feature_mart.plan.steps import Request, Step, ViewState
@@ -188,6 +188,8 @@ def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected
     )
     provenance = _provenance(task, step, before, extent, checked.report)
     if checked.report.is_publishable:
+        # Before the quarantine is touched: rows of an overtaken build have no place in it.
+        require_state(task.table, expected)
         _set_aside(task, step, checked, provenance)
     intent = Intent(provenance, expected, replaces, replaces_schema=step.replaces_schema)
     return publish(task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent)

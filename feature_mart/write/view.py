@@ -64,10 +64,15 @@ def publish(
         provenance=intent.provenance,
         expected=intent.expected,
         partition_by=PARTITIONS,
-        properties=table_properties([*view.keys, *times], retention),
+        properties=table_properties([*_with_statistics(view.keys), *times], retention),
         replaces=intent.replaces,
         replace_schema=intent.replaces_schema,
     )
+
+
+def _with_statistics(keys: Mapping[str, str]) -> list[str]:
+    """The keys that Delta can keep minima and maxima of; it refuses a table that asks for others."""
+    return [name for name, kind in keys.items() if kind not in ("boolean", "binary")]
 
 
 def rows_in(view: FeatureView, intervals: tuple[Interval, ...]) -> Replaces:

@@ -235,7 +235,7 @@ def test_a_sql_rule_that_cannot_be_evaluated_is_a_build_error(
     spark: SparkSession, plain: FeatureView, severity: Severity, text: str
 ) -> None:
     view = with_check(plain, (f"sql: {text}", SqlArguments(text), severity))
-    with pytest.raises(BuildError, match="^view customer_orders: .*check"):
+    with pytest.raises(BuildError, match=r"^view customer_orders: .*check"):
         run(view, frame(spark, SAMPLE))
 
 

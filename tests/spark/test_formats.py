@@ -7,7 +7,7 @@ import gzip
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +253,7 @@ def parquet(**columns: Any) -> bytes:
 
 
 def test_parquet_types_may_be_narrower_and_differ_between_files(read: READ) -> None:
-    noon = datetime(2011, 1, 1, 12, 0, 0, 123456)
+    noon = datetime(2011, 1, 1, 12, 0, 0, 123456, tzinfo=timezone.utc)
     found = read(
         {
             "a.parquet": parquet(id=pa.array([1], pa.int32()), at=pa.array([noon], pa.timestamp("us")), more=[0]),
@@ -329,7 +329,8 @@ def test_a_database_table_is_copied_and_versioned(
 ) -> None:
     url = derby(
         "create table orders (customer_id int, order_no varchar(9), ordered_at timestamp, amount double, extra int)",
-        "insert into orders values (1, 'a', '2011-01-01 10:00:00.123456', 5.0, 0), (2, 'b', '2011-01-02 09:00:00', null, 0)",
+        "insert into orders values (1, 'a', '2011-01-01 10:00:00.123456', 5.0, 0)",
+        "insert into orders values (2, 'b', '2011-01-02 09:00:00', null, 0)",
     )
     root = write_tiny_mart(tmp_path / "mart", {"metadata/sources.yml": JDBC_SOURCE})
 
@@ -354,7 +355,7 @@ def test_a_database_table_is_copied_and_versioned(
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"dbtable": "NO_SUCH_TABLE"}, "source orders: the database cannot be read"),
+        ({"dbtable": "NO_SUCH"}, "source orders: the database cannot be read: "),
         (
             {"url": "jdbc:derby:/nowhere/db;user=reader;password=sesame-42"},
             "source orders: the database cannot be read",
@@ -381,6 +382,7 @@ def test_errors_of_a_database_never_show_the_password(
     shown = f"{caught.value} {caught.value!r} {caught.value.facts} {caught.value.__cause__}"
     assert "sesame" not in shown
     assert "pw7" not in shown
+    assert all(name in shown for name in ("NO_SUCH", "NoDriver") if name in "".join(change.values()))
 
 
 # tables that are read in place

@@ -36,7 +36,7 @@ def test_a_bucket_lies_in_its_ancestor(spark: SparkSession) -> None:
 def test_equal_keys_go_to_the_same_bucket_whatever_their_width(
     spark: SparkSession, values: tuple[str, ...], types: tuple[str, ...]
 ) -> None:
-    codes = set()
+    codes: set[int] = set()
     for value, kind in zip(values, types, strict=True):
         frame = spark.range(1).select(F.expr(value).alias("k"))
         codes.update(row[0] for row in frame.select(bucket_code({"k": kind}, 12)).collect())
