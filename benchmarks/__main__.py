@@ -1,7 +1,7 @@
 """Runs the benchmarks of the engine, prints them as a table, and keeps them as JSON in benchmarks/results/.
 
-    python -m benchmarks                    # all that needs no data from elsewhere
-    RETAIL_DATA=<folder> python -m benchmarks   # the retail pipeline on the real files too
+python -m benchmarks                    # all that needs no data from elsewhere
+RETAIL_DATA=<folder> python -m benchmarks   # the retail pipeline on the real files too
 """
 
 from __future__ import annotations

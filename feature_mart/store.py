@@ -163,11 +163,12 @@ class FeatureStore:
 
     def _table(self, name: str) -> Table:
         project = self.project
-        if name == "mart_runs" or name.removesuffix("__quarantine") != name:
-            return self._workspace.tables.table(name)
-        if name not in project.views and name not in project.sources:
+        subject = name.removesuffix("__quarantine")
+        if name != "mart_runs" and subject not in project.views and subject not in project.sources:
             known = ", ".join(sorted([*project.views, *project.sources]))
             raise UsageError(f"there is no view or source {name!r}. Known: {known}.")
+        if name == "mart_runs" or name != subject:
+            return self._workspace.tables.table(name)
         return self._workspace.table_of(project.producer(name))
 
 

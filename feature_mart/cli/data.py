@@ -72,6 +72,8 @@ def query(
     pinned = parse_pairs(versions, "--version")
     if output is not None and Path(output).suffix not in _WRITERS:
         raise UsageError(f"--output {output!r}: the file must end in {', '.join(_WRITERS)}.")
+    if output is not None and not Path(output).absolute().parent.is_dir():
+        raise UsageError(f"--output {output!r}: there is no folder {Path(output).parent}. Make it first.")
     from feature_mart.runner.query import query_errors
 
     store = open_store(ctx)
@@ -124,6 +126,12 @@ def _with_utc_texts(frame: DataFrame) -> DataFrame:
 def _write_csv(frame: DataFrame, path: Path) -> int:
     import pyarrow.csv
 
+    nested = [name for name, kind in frame.dtypes if kind.startswith(("array", "map", "struct"))]
+    if nested:
+        raise UsageError(
+            f"{path}: CSV has no place for the nested columns {', '.join(nested)}. Write .json or .parquet, or "
+            f"select to_json({nested[0]})."
+        )
     table = frame.toArrow()
     pyarrow.csv.write_csv(table, path)
     return int(table.num_rows)

@@ -109,9 +109,12 @@ def commit(
     commit_id = uuid.uuid4().hex
     sequence = expected.sequence + 1
     metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
+    is_new = expected.sequence == 0 and table.current() is None
+    # A table that a catalog creates for an append loses what the commit says of itself; for an overwrite it is kept.
+    is_named_anew = is_new and table.address.identifier is not None
     writer = (
         frame.write.format("delta")
-        .mode("append" if replaces == NOTHING else "overwrite")
+        .mode("append" if replaces == NOTHING and not is_named_anew else "overwrite")
         .option("userMetadata", json.dumps(metadata, separators=(",", ":")))
         .option("txnAppId", f"feature_mart:{table.name}")
         .option("txnVersion", sequence)
@@ -121,7 +124,7 @@ def commit(
         writer = writer.option("replaceWhere", replaces.condition)
     whole_schema = replace_schema and replaces == EVERYTHING
     writer = writer.option("overwriteSchema" if whole_schema else "mergeSchema", "true")
-    if expected.sequence == 0 and table.current() is None:
+    if is_new:
         writer = writer.options(**dict(properties))
     with delta_errors(table.name):
         if table.address.identifier is not None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -73,8 +74,7 @@ def test_a_commit_that_was_planned_on_an_older_state_writes_nothing(
 
 @pytest.mark.parametrize("exists", [False, True], ids=["a new table", "a table"])
 def test_of_writers_at_the_same_moment_one_commits(spark: SparkSession, tmp_path: Path, exists: bool) -> None:
-    sessions = [engine_session(spark) for _ in range(3)]
-    tables = [Table(TableAddress("t", uri=str(tmp_path / "t")), lambda own=own: own) for own in sessions]
+    tables = [Table(TableAddress("t", uri=str(tmp_path / "t")), partial(engine_session, spark)) for _ in range(3)]
     if exists:
         write_value(tables[0], 0, Expected(0), NOTHING)
     expected, barrier = expected_state(tables[0]), Barrier(len(tables))

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -56,7 +56,7 @@ def read(spark: SparkSession, tmp_path: Path, declared: Source) -> READ:
         files: Mapping[str, bytes | str] | None = None,
         *,
         schema: Mapping[str, str] = SCHEMA,
-        kind: str = "csv",
+        kind: Literal["csv", "json", "parquet"] = "csv",
         options: Mapping[str, str] | None = None,
     ) -> Read:
         folder = tmp_path / "in"

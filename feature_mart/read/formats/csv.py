@@ -74,8 +74,11 @@ def _first_record(text: str, source: Source) -> tuple[str, ...] | None:
         # Python's reader knows separators of one sign only; this one cannot stand in a header.
         text, separator = text.replace(separator, _SEPARATOR), _SEPARATOR
     quote = source.options.get("quote", '"')
-    quoting = csv.QUOTE_MINIMAL if quote else csv.QUOTE_NONE
-    rows = csv.reader(io.StringIO(text), delimiter=separator or ",", quotechar=quote or None, quoting=quoting)
+    lines = io.StringIO(text)
+    if quote:
+        rows = csv.reader(lines, delimiter=separator or ",", quotechar=quote)
+    else:
+        rows = csv.reader(lines, delimiter=separator or ",", quoting=csv.QUOTE_NONE)
     record = next((row for row in rows if row), None)
     return None if record is None else tuple(name.strip() for name in record)
 
