@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -11,12 +10,8 @@ from pyspark.sql import DataFrame, SparkSession
 
 from feature_mart.definitions import Definition
 from feature_mart.delta.canonical import instant
+from feature_mart.delta.names import named
 from feature_mart.records import EARLIEST
-
-# Names of temporary views belong to the session, so one definition at a time is bound to its inputs. Spark resolves
-# them at once; the frame that comes back no longer needs the names.
-_NAMES = threading.Lock()
-
 
 _PARAMETER = re.compile(
     r"""
@@ -41,9 +36,7 @@ def run_sql(
     """
     moments = {"interval_start": start or EARLIEST, "interval_end": end}
     text = with_parameters(definition.text, {name: instant(moments[name]) for name in definition.parameters})
-    with _NAMES:
-        for name, frame in inputs.items():
-            frame.createOrReplaceTempView(name)
+    with named(inputs):
         return spark.sql(text)
 
 

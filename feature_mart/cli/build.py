@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,7 @@ from feature_mart.cli.command import mart_command, open_store, print_json, print
 from feature_mart.cli.progress import Progress
 
 if TYPE_CHECKING:
+    from feature_mart.runner.build import BuildResult
     from feature_mart.runner.unit_tests import TestResult
 
 
@@ -58,25 +59,7 @@ def build(
         finally:
             store.stop()
     if as_json:
-        print_json(
-            {
-                "run_id": result.run_id,
-                "committed": result.committed,
-                "views": [
-                    {
-                        "view": entry.view,
-                        "version": entry.version.version,
-                        "rows": entry.rows,
-                        "committed": entry.committed,
-                        "reason": entry.reason,
-                        "quarantined": entry.quarantined,
-                        "warnings": list(entry.warnings),
-                    }
-                    for entry in result.views
-                ],
-                "sources": {name: version.version for name, version in result.sources.items()},
-            }
-        )
+        print_json(_as_dict(result))
         return
     if not result.committed:
         click.echo("Nothing changed: every view is up to date.")
@@ -85,6 +68,26 @@ def build(
         [e.view, e.version.version, e.rows if e.committed else "", e.quarantined or "", e.reason] for e in result.views
     ]
     print_table(["view", "version", "rows written", "set aside", "why"], rows)
+
+
+def _as_dict(result: BuildResult) -> dict[str, Any]:
+    return {
+        "run_id": result.run_id,
+        "committed": result.committed,
+        "views": [
+            {
+                "view": entry.view,
+                "version": entry.version.version,
+                "rows": entry.rows,
+                "committed": entry.committed,
+                "reason": entry.reason,
+                "quarantined": entry.quarantined,
+                "warnings": list(entry.warnings),
+            }
+            for entry in result.views
+        ],
+        "sources": {name: version.version for name, version in result.sources.items()},
+    }
 
 
 @mart_command("test")

@@ -14,6 +14,7 @@ from sqlglot.errors import SqlglotError
 from feature_mart.definitions.sql_text import enclosing_cte
 from feature_mart.delta.address import QUARANTINE_SUFFIX, RUNS_TABLE
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
+from feature_mart.delta.names import named
 from feature_mart.delta.tables import Table, visible
 from feature_mart.errors import UsageError
 from feature_mart.read.inputs import rows_of
@@ -46,9 +47,8 @@ def run_query(
         for name, table in tables.items()
     }
     spark = workspace.session()
-    for name, table in tables.items():
-        rows_of(table, pinned[name].version).createOrReplaceTempView(name)
-    with query_errors():
+    frames = {name: rows_of(table, pinned[name].version) for name, table in tables.items()}
+    with query_errors(), named(frames):
         return visible(spark.sql(text))
 
 

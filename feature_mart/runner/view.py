@@ -28,7 +28,7 @@ from feature_mart.runner.ingest import Input
 from feature_mart.runner.view_plan import plan_step, view_state
 from feature_mart.runner.workspace import Event, Workspace
 from feature_mart.write.quarantine import of_ranges, quarantine_rows, set_aside
-from feature_mart.write.view import Extent, Intent, in_published_types, publish, rows_in
+from feature_mart.write.view import Extent, Intent, in_published_types, publish, refuse_schema_change, rows_in
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,10 @@ def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
         frames.append(_inside(view, frame, span) if _has_margin(view) else frame)
     frame = reduce(DataFrame.unionByName, frames)
     if state is not None and not step.replaces_schema:
-        frame = in_published_types(frame, task.table.columns())
+        published = task.table.columns()
+        frame = in_published_types(frame, published)
+        # Known before a row is computed, and before anything is set aside.
+        refuse_schema_change(view, published, dict(frame.dtypes), allowed=False)
     rules = []
     if step.intervals is not None and not _has_margin(view):
         rules.append(inside_rule(view, step.intervals))
