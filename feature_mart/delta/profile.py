@@ -71,9 +71,9 @@ def jvm_options() -> tuple[str, ...]:
     return (
         # With few cores and a heap of some gigabytes, G1's concurrent threads compete with the tasks.
         "-XX:+UseParallelGC",
-        # The second compiler starts ten times later than by default. A command's JVM lives for seconds: making code fast
-        # that then runs a moment longer took a tenth to a quarter of Spark's start, on cores that the start itself
-        # needs. What real work runs in its inner loops is still optimized within a second or two.
+        # The second compiler starts ten times later than by default. A command's JVM lives for seconds: optimizing
+        # code that then runs a moment longer took a tenth to a quarter of Spark's start, on cores that the start
+        # itself needs. What real work runs in its inner loops is still optimized within a second or two.
         "-XX:Tier4InvocationThreshold=50000",
         "-XX:Tier4MinInvocationThreshold=6000",
         "-XX:Tier4CompileThreshold=150000",

@@ -109,3 +109,7 @@ def test_a_chunk_is_never_shorter_than_an_interval() -> None:
 def test_without_a_chunk_all_is_one_commit() -> None:
     assert chunks([day(0), day(5)], None, DAY) == [(day(0), day(5))]
     assert chunks([], None, DAY) == []
+
+
+def test_where_nothing_is_wanted_nothing_is_built() -> None:
+    assert to_build(None, [Covered(day(0), "h")], accepted=[], affected=[day(0)]) == ()
