@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from feature_mart.sample import write_sample
 from feature_mart.testing import FixedClock
 
 ROOT = Path(__file__).resolve().parents[2]
+BROKEN = (
+    "InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country\n"
+    "999999,85123A,MUG,a dozen,2025-09-01 10:00:00,2.55,17850.0,United Kingdom\n"
+)
 QUERIES = sorted(path.name for path in (ROOT / "queries").glob("*.sql"))
 
 
@@ -22,6 +27,8 @@ def built(started_spark: SparkSession, reference_mart: Callable[[], Path]) -> It
     """The mart after a build of all pipelines on a small sample."""
     mart = reference_mart()
     write_sample(mart / "data", customers=60, days=100)
+    with gzip.open(mart / "data/invoice_lines/broken.csv.gz", "wt", encoding="utf-8") as stream:
+        stream.write(BROKEN)
     store = FeatureStore(mart, spark=started_spark, now=FixedClock("2025-12-24T04:00:00Z"), variables={})
     store.build()
     yield store
@@ -48,9 +55,10 @@ def test_every_query_answers(built: FeatureStore, name: str) -> None:
 
 
 def test_malformed_rows_are_in_the_quarantine_with_reasons(built: FeatureStore) -> None:
-    rows = built.query("select reason, raw from invoice_lines__quarantine").collect()
-    assert rows
-    assert all(row.reason and row.raw for row in rows)
+    rows = built.query("select file, reason, raw from invoice_lines__quarantine").collect()
+    (row,) = [row for row in rows if row.file == "broken.csv.gz"]
+    assert row.reason == "Quantity: 'a dozen' is no int"
+    assert "999999" in row.raw
 
 
 def test_a_run_is_recorded_per_pipeline(built: FeatureStore) -> None:
