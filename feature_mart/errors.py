@@ -11,7 +11,8 @@
     ├── CheckFailed                a check of severity ``error`` failed; nothing was published
     ├── SchemaChangeRefused        a build would remove, rename or retype a published feature
     ├── TableError                 a Delta table is missing, damaged, or not what it should be
-    │   └── VersionNotFound        the asked version does not exist (any more)
+    │   ├── VersionNotFound        the asked version does not exist (any more)
+    │   └── FilesMissing           files that a version needs were removed
     └── TransientError             trying again may help
         └── ConcurrentBuild        another build of the same table committed first
 
@@ -87,6 +88,10 @@ class TableError(MartError):
 
 class VersionNotFound(TableError):
     """The asked version or moment is not (any more) in the table's history."""
+
+
+class FilesMissing(TableError):
+    """Files that a version of a table needs are not there: removed by VACUUM, or by hand."""
 
 
 class TransientError(MartError):

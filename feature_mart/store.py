@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.definitions import load_project
+from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.lazy import LazySession
 from feature_mart.errors import UsageError
 from feature_mart.records import as_utc, parse_instant
@@ -17,10 +18,13 @@ from feature_mart.runner.workspace import Event, Workspace, ignore, utc_now
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-    from feature_mart.definitions import Project
+    from feature_mart.definitions import FeatureView, Project
     from feature_mart.delta.tables import Table
+    from feature_mart.history.input_rows import InputTable
+    from feature_mart.plan.preview import Plan
     from feature_mart.runner.build import BuildResult
     from feature_mart.runner.unit_tests import TestResult
+    from feature_mart.runner.verify import Verification
 
 Moment = datetime | str
 
@@ -99,15 +103,52 @@ class FeatureStore:
         request = Request(_moment(start), _moment(end), chunk, full_refresh)
         return build(self._workspace, pipelines, select=select, request=request)
 
+    def plan(
+        self,
+        *pipelines: str,
+        start: Moment | None = None,
+        end: Moment | None = None,
+        select: Sequence[str] = (),
+        full_refresh: bool = False,
+    ) -> Plan:
+        """What `build` with the same arguments would do now. Needs no Spark with a warehouse.
+
+        Raises:
+            UsageError: an unknown pipeline or view.
+            SourceError: a source's files cannot be listed.
+        """
+        from feature_mart.plan.steps import Request
+        from feature_mart.runner.preview import plan_build
+
+        request = Request(_moment(start), _moment(end), None, full_refresh)
+        return plan_build(self._workspace, pipelines, select=select, request=request)
+
+    def verify(self, view: str, start: Moment | None = None, end: Moment | None = None) -> Verification:
+        """Checks on real data that an interval view's definition gives the same rows however time is cut.
+
+        Args:
+            start, end: the range; default: the last 30 intervals that the view holds.
+
+        Raises:
+            UsageError: the view is unknown, is built whole, or the range is empty.
+            BuildError: the definition fails.
+        """
+        from feature_mart.runner.verify import verify_view
+
+        return verify_view(self._workspace, view, start=_moment(start), end=_moment(end))
+
     def table(self, name: str, version: int | None = None, as_of: Moment | None = None) -> DataFrame:
         """The rows of a view or source at one version (default: the latest), as a Spark frame.
 
         Raises:
+            UsageError: both a version and a moment are given.
             TableError: it has not been built.
             VersionNotFound: it has no such version.
         """
         from feature_mart.read.inputs import rows_of
 
+        if version is not None and as_of is not None:
+            raise UsageError(f"{name} is asked for at version {version} and as of a moment: give one of the two.")
         table = self._table(name)
         return rows_of(table, table.pinned(version, _moment(as_of)).version)
 
@@ -120,6 +161,60 @@ class FeatureStore:
         from feature_mart.history.versions import versions_of
 
         return versions_of(self._table(name))
+
+    def diff(self, view: str, before: int, after: int, *, limit: int = 5) -> dict[str, Any]:
+        """What changed in a view from version ``before`` to version ``after``.
+
+        Returns:
+            ``rows`` added, removed and changed by ``key`` (join keys, event and created timestamp), counts per feature
+            in ``features``, ``limit`` ``examples`` of each kind, ``columns`` and the ``definition`` where they differ,
+            what made both versions (``from``, ``to``), and how they were ``compared``.
+
+        Raises:
+            UsageError: there is no such view, or a version lacks a key.
+            VersionNotFound: it has no such version, or files of it were removed.
+        """
+        from feature_mart.history.diff import diff_versions
+
+        found = self._view(view)
+        return diff_versions(found, self._workspace.tables.table(view), before, after, limit=limit)
+
+    def restore(self, view: str, version: int) -> int:
+        """Commits what a view was at ``version`` as its newest version, whose number is returned.
+
+        The view is on hold from then on: builds leave it as it is, until one selects it by name.
+
+        Raises:
+            UsageError: there is no such view.
+            VersionNotFound: it has no such version, or files of it were removed.
+            TableError: another writer made that version.
+            ConcurrentBuild: somebody else committed in the meantime.
+        """
+        from feature_mart.history.restore import restore
+
+        run = self._workspace.new_run(None)
+        return restore(self._view(view), self._workspace.tables.table(view), version, run).version
+
+    def explain(
+        self, reference: str, key: Mapping[str, Any], at: Moment | None = None, version: int | None = None
+    ) -> dict[str, Any]:
+        """Where a value comes from: ``view:feature`` of one key, at a moment (default: newest) of one version.
+
+        Returns:
+            The ``value`` with its row's event timestamp, the version that wrote it with its run, git commit and
+            ``definition``, and for each of its ``inputs``, at the version that was read, the rows that made it: marked
+            ``exact``, or ``candidates`` where the definition does not allow more.
+
+        Raises:
+            UsageError: there is no such feature, or the key is not complete or of another type.
+            TableError: the view has no row of that key, or no such version.
+        """
+        from feature_mart.history.explain import Question, explain
+
+        name, _, feature = reference.partition(":")
+        view = self._view(name)
+        question = Question(view, feature, dict(key), _moment(at), version)
+        return explain(question, self._workspace.tables.table(name), self._inputs_of(view))
 
     def query(self, sql: str, *, versions: Mapping[str, int] | None = None, as_of: Moment | None = None) -> DataFrame:
         """The result of a SELECT over views and sources by their names, as a Spark frame.
@@ -147,6 +242,31 @@ class FeatureStore:
 
         return describe(self.project, name)
 
+    def lineage(self, name: str) -> dict[str, Any]:
+        """What a view or ``view:feature`` is made from, back to the sources, and what uses it. Needs no Spark.
+
+        Returns:
+            ``nodes`` (columns, rows and feature services), ``edges`` from what is used to what uses it with the
+            ``kinds`` of use, the columns that decide the ``rows`` of each view, and what is ``unresolved``.
+
+        Raises:
+            UsageError: there is no such view or column.
+        """
+        from feature_mart.definitions.lineage.chain import chain_of
+        from feature_mart.definitions.lineage.mart import MartLineage
+
+        return chain_of(MartLineage(self.project), name).to_dict()
+
+    def write_lineage(self) -> Sequence[str]:
+        """Writes metadata/lineage for all views and gives the files that changed; Python definitions need Spark.
+
+        Raises:
+            BuildError: a Python definition fails over empty inputs.
+        """
+        from feature_mart.runner.lineage import write_all
+
+        return write_all(self._workspace)
+
     def test(self, *views: str) -> Iterator[TestResult]:
         """Runs the unit tests of views (all where none is named); each result comes when its test is done.
 
@@ -161,12 +281,31 @@ class FeatureStore:
         """Ends the Spark that this mart started; a session that was handed in goes on."""
         self._workspace.session.stop()
 
+    def _view(self, name: str) -> FeatureView:
+        project = self.project
+        if name in project.views:
+            return project.views[name]
+        if name in project.sources:
+            raise UsageError(f"{name} is a source; name a feature view. Known: {', '.join(sorted(project.views))}.")
+        hint = did_you_mean(name, sorted(project.views))
+        raise UsageError(f"there is no view {name!r}. Known: {', '.join(sorted(project.views))}.{hint}")
+
+    def _inputs_of(self, view: FeatureView) -> dict[str, InputTable]:
+        from feature_mart.history.input_rows import InputTable
+
+        producers = [self.project.producer(name) for name in view.inputs]
+        return {
+            producer.name: InputTable(self._workspace.table_of(producer), producer.event_timestamp)
+            for producer in producers
+        }
+
     def _table(self, name: str) -> Table:
         project = self.project
         subject = name.removesuffix("__quarantine")
         if name != "mart_runs" and subject not in project.views and subject not in project.sources:
-            known = ", ".join(sorted([*project.views, *project.sources]))
-            raise UsageError(f"there is no view or source {name!r}. Known: {known}.")
+            known = sorted([*project.views, *project.sources])
+            hint = did_you_mean(subject, known)
+            raise UsageError(f"there is no view or source {name!r}. Known: {', '.join(known)}.{hint}")
         if name == "mart_runs" or name != subject:
             return self._workspace.tables.table(name)
         return self._workspace.table_of(project.producer(name))

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("unit", "contract", "spark", "e2e")
 
+# What one run found in SQL texts must not answer for the code that the next one tests.
+os.environ["FEATURE_MART_CACHE"] = "off"
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test's marker is its folder: tests/spark/… is marked ``spark``. Fast folders run first."""
@@ -33,7 +36,8 @@ def started_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSes
     session = start_session(
         {
             # Thousands of tiny queries: compiling each to the last degree costs more than it gains.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1",
+            # The code cache is then 48 MB by default, which the suite fills: code would be thrown away and made again.
+            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:ReservedCodeCacheSize=256m",
             "spark.sql.shuffle.partitions": "2",
             "spark.driver.memory": "2g",
             "spark.local.dir": str(tmp_path_factory.mktemp("spark")),

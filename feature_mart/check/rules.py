@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
+from feature_mart.definitions.durations import spoken_duration
 from feature_mart.definitions.project import (
     Check,
     FeatureMetadata,
@@ -137,7 +138,10 @@ def _freshness(view: FeatureView, check: Check) -> Rule:
             return False, 1, "there are no rows"
         latest = EPOCH + measured[0] * MICROSECOND
         passed = context.horizon - latest <= most
-        text = f"the latest row is of {iso(latest)}, {context.horizon - latest} before the horizon; allowed: {most}"
+        text = (
+            f"the latest row is of {iso(latest)}, {spoken_duration(context.horizon - latest)} "
+            f"before the horizon; allowed: {spoken_duration(most)}"
+        )
         return passed, int(not passed), text
 
     def latest_time(kept: Column) -> Column:

@@ -13,6 +13,8 @@ from feature_mart.errors import UsageError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
+    from feature_mart.runner.workspace import Event
+
 _SHORT = 10
 
 
@@ -39,6 +41,8 @@ def _row(entry: dict[str, Any]) -> list[Any]:
     ]
     git = (entry["git_commit"] or "")[:_SHORT] + ("+changes" if entry["git_dirty"] else "")
     why = entry["reason"] or entry["operation"].lower()
+    if entry["on_hold"]:
+        why += ", on hold"
     definition = (entry["definition_hash"] or "")[:_SHORT]
     return [
         entry["version"],
@@ -76,7 +80,11 @@ def query(
         raise UsageError(f"--output {output!r}: there is no folder {Path(output).parent}. Make it first.")
     from feature_mart.runner.query import query_errors
 
-    store = open_store(ctx)
+    def told(event: Event) -> None:
+        if event.kind == "remark":
+            click.echo(event.text, err=True)
+
+    store = open_store(ctx, on_event=told)
     try:
         frame = store.query(_text(sql), versions=pinned, as_of=as_of)
         with query_errors():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from feature_mart.cli.command import mart_command, mart_folder, print_json, print_table
+
+if TYPE_CHECKING:
+    from feature_mart.definitions import Validation
 
 _SCHEMA_FOLDER = "conf/schemas"
 
@@ -29,16 +32,20 @@ def validate(ctx: click.Context, as_json: bool) -> None:
     else:
         for problem in [*found.errors, *found.warnings]:
             click.echo(problem.text() + "\n")
-        if found.project is not None:
-            project = found.project
-            click.echo(
-                f"{len(project.views)} views, {len(project.sources)} sources, {len(project.pipelines)} pipelines: "
-                f"{len(found.errors)} errors, {len(found.warnings)} warnings"
-            )
-        else:
-            click.echo(f"{len(found.errors)} errors, {len(found.warnings)} warnings")
+        click.echo(_summary(found))
     if found.errors:
         sys.exit(2)
+
+
+def _summary(found: Validation) -> str:
+    from feature_mart.definitions.problems import counted
+
+    told = f"{counted(len(found.errors), 'error')}, {counted(len(found.warnings), 'warning')}"
+    if found.project is None:
+        return told
+    project = found.project
+    parts = (("view", project.views), ("source", project.sources), ("pipeline", project.pipelines))
+    return f"{', '.join(counted(len(things), noun) for noun, things in parts)}: {told}"
 
 
 @mart_command("schema")

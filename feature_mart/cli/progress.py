@@ -39,22 +39,21 @@ class Progress:
         """Prints one event."""
         if self._quiet:
             return
-        now = time.monotonic()
+        now, took = time.monotonic(), ""
         if event.kind == "started":
             self._started[event.subject] = now
-            if self._is_terminal:
-                self._spin(f"{event.subject}: {event.text}")
-                return
-        took = ""
-        if event.kind == "done" and event.subject in self._started:
-            took = f"  ({now - self._started[event.subject]:.1f} s)"
+        elif event.kind not in ("remark", "progress"):
+            began = self._started.pop(event.subject, None)
+            took = f"  ({now - began:.1f} s)" if event.kind == "done" and began is not None else ""
         self._stop()
-        click.echo(f"{_MARKS[event.kind]} {event.subject:28} {event.text}{took}", err=True)
+        if event.kind != "started" or not self._is_terminal:
+            click.echo(f"{_MARKS[event.kind]} {event.subject:28} {event.text}{took}", err=True)
+        if self._is_terminal and self._started:
+            self._spin(", ".join(self._started))
 
     def _spin(self, text: str) -> None:
         from rich.console import Console  # only a terminal needs it
 
-        self._stop()
         self._status = Console(stderr=True).status(text)
         self._status.start()
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from feature_mart.definitions.durations import format_duration
-from feature_mart.definitions.problems import nearest
+from feature_mart.definitions.problems import did_you_mean
 from feature_mart.definitions.project import (
     Entity,
     FeatureMetadata,
@@ -61,8 +61,7 @@ def describe(project: Project, name: str) -> dict[str, Any]:
 
 
 def _unknown(name: str, known: list[str]) -> str:
-    meant = nearest(name, known) or nearest(name, [entry.rpartition(":")[2] for entry in known])
-    hint = f" Did you mean {meant}?" if meant else ""
+    hint = did_you_mean(name, known) or did_you_mean(name, [entry.rpartition(":")[2] for entry in known])
     return (
         f"There is no view, feature, source, service, entity or pipeline {name!r}.{hint}\nSee what there is: mart list"
     )

@@ -19,14 +19,18 @@ from feature_mart.definitions.project import (
     SqlArguments,
     UniqueArguments,
 )
+from feature_mart.definitions.sql_definition import columns_used
+from feature_mart.definitions.sql_memo import SqlMemo
 
 
-def read_checks(entry: FeatureViewEntry, columns: Sequence[str] | None, place: Place) -> tuple[Check, ...]:
+def read_checks(
+    entry: FeatureViewEntry, columns: Sequence[str] | None, place: Place, memo: SqlMemo
+) -> tuple[Check, ...]:
     """The checks of a view; ``columns`` are those that it has, or None where only a build can tell."""
     checks: list[Check] = []
     for at, check in enumerate(entry.checks):
         arguments, name = _arguments(check)
-        used, keys = _used_columns(check, at, place)
+        used, keys = _used_columns(check, at, place, memo)
         for column in used:
             report_unknown(column, columns, entry.name, place, keys)
         if isinstance(arguments, FreshnessArguments) and entry.event_timestamp is None:
@@ -50,22 +54,22 @@ def report_unknown(
     return True
 
 
-def _used_columns(check: CheckEntry, at: int, place: Place) -> tuple[Sequence[str], tuple[str | int, ...]]:
+def _used_columns(
+    check: CheckEntry, at: int, place: Place, memo: SqlMemo
+) -> tuple[Sequence[str], tuple[str | int, ...]]:
     if check.unique is not None:
         return check.unique, ("checks", at, "unique")
     if check.null_share is not None:
         return (check.null_share.feature,), ("checks", at, "null_share", "feature")
     if check.sql is not None:
-        return used_by_expression(check.sql, place, ("checks", at, "sql")), ("checks", at, "sql")
+        return used_by_expression(check.sql, place, ("checks", at, "sql"), memo), ("checks", at, "sql")
     return (), ()
 
 
-def used_by_expression(text: str, place: Place, keys: tuple[str | int, ...]) -> tuple[str, ...]:
+def used_by_expression(text: str, place: Place, keys: tuple[str | int, ...], memo: SqlMemo) -> tuple[str, ...]:
     """The columns that a SQL expression names; none, and a problem told, where it cannot be read."""
-    from feature_mart.definitions.sql_rules import read_expression  # loads the SQL parser
-
     try:
-        return read_expression(text)[1]
+        return columns_used(text, memo)
     except Invalid as wrong:
         found = place.written(*keys)
         place.tell(keys, f"found {found}, which {wrong.message}", found=found, allowed=wrong.allowed, fix=wrong.fix)

@@ -60,6 +60,18 @@ def format_duration(duration: timedelta) -> str:
     raise ValueError(f"{duration!r} is finer than a millisecond")
 
 
+def spoken_duration(duration: timedelta) -> str:
+    """A duration for people, in its two largest units, cut to whole seconds: ``2d``, ``1d 3h``, ``12m 5s``."""
+    if duration < timedelta(0):
+        return f"-{spoken_duration(-duration)}"
+    left, parts = duration, []
+    for unit in ("d", "h", "m", "s"):
+        count, left = divmod(left, UNITS[unit])
+        if count:
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2]) or "0s"
+
+
 def _suggestion(text: object) -> str:
     match = _SPOKEN.fullmatch(text) if isinstance(text, str) else None
     unit = None

@@ -12,6 +12,7 @@ import json
 import re
 from typing import Any
 
+from feature_mart.definitions.column_order import with_sorted_columns
 from feature_mart.definitions.durations import format_duration
 from feature_mart.definitions.project import FeatureView
 
@@ -162,7 +163,12 @@ def definition_hash(view: FeatureView) -> str:
 
 
 def normalised_sql(text: str) -> str:
-    """The text without comments, with single spaces, and with keywords and function names in small letters."""
+    """The text without comments, with single spaces, keywords and function names in small letters, columns sorted."""
+    tokens, kinds = _sql_tokens(text)
+    return " ".join(with_sorted_columns(tokens, kinds))
+
+
+def _sql_tokens(text: str) -> tuple[list[str], list[str]]:
     tokens: list[str] = []
     kinds: list[str] = []
     at = 0
@@ -180,7 +186,7 @@ def normalised_sql(text: str) -> str:
             kinds.append(kind)
     while tokens and tokens[-1] == ";":
         tokens.pop()
-    return " ".join(tokens)
+    return tokens, kinds[: len(tokens)]
 
 
 def normalised_python(text: str) -> str:

@@ -17,6 +17,7 @@ from feature_mart.definitions.mart_files import MartFiles, ReadFile, chosen_envi
 from feature_mart.definitions.problems import Problem, Problems, listed, nearest
 from feature_mart.definitions.project import FeatureView, Pipeline, Project, Settings, SparkSettings, Validation
 from feature_mart.definitions.references import check_deprecations, read_services, read_unit_tests
+from feature_mart.definitions.sql_memo import SqlMemo, memo_file
 from feature_mart.definitions.views import DeclaredView, Surroundings, assemble_view
 from feature_mart.errors import DefinitionError
 
@@ -53,10 +54,16 @@ def validate_project(
     problems = Problems()
     name = chosen_environment(root, environment, variables)
     with _garbage_left_alone():
-        files = read_mart_files(root, name, variables, problems)
-        project = _Assembly(files, problems).project()
+        project = _read(root, name, variables, problems)
     errors = problems.errors()
     return Validation(None if errors else project, errors, problems.warnings())
+
+
+def _read(root: Path, environment: str, variables: Mapping[str, str], problems: Problems) -> Project | None:
+    memo = SqlMemo(memo_file(root))
+    project = _Assembly(read_mart_files(root, environment, variables, problems), problems, memo).project()
+    memo.save()
+    return project
 
 
 @contextmanager
@@ -76,12 +83,13 @@ def _garbage_left_alone() -> Iterator[None]:
 class _Assembly:
     """From files to a `Project`, step by step; each step goes on with what the ones before could read."""
 
-    def __init__(self, files: MartFiles, problems: Problems) -> None:
+    def __init__(self, files: MartFiles, problems: Problems, memo: SqlMemo) -> None:
         self.files = files
         self.problems = problems
+        self.memo = memo
         self.entities = read_entities(files.entities, problems)
         self.sources = read_sources(files.sources, problems)
-        self.logic = LogicReader(files.root, problems)
+        self.logic = LogicReader(files.root, problems, memo)
         self.declared: dict[str, DeclaredView] = {}
         self.known = files.names("sources", "feature_views")
         self.known_views = files.names("feature_views")
@@ -98,6 +106,7 @@ class _Assembly:
             metadata=metadata,
             broken_metadata=broken,
             problems=self.problems,
+            memo=self.memo,
         )
         for name in self._order():
             view = assemble_view(self.declared[name], around)
@@ -252,10 +261,8 @@ class _Assembly:
             logic = self.declared[name].logic
             if not timed or logic is None:
                 continue
-            if logic.query is not None:
-                from feature_mart.definitions.sql_leaks import check_leaks  # loads the SQL parser
-
-                check_leaks(logic.query, timed, self.problems)
+            if logic.sql is not None:
+                logic.sql.check_leaks(timed, self.problems)
             elif logic.transform is not None:
                 from feature_mart.definitions.python_leaks import check_joins
 

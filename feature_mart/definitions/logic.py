@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -12,13 +12,12 @@ from feature_mart.definitions.files.pipelines import FeatureViewEntry
 from feature_mart.definitions.inputs import Place
 from feature_mart.definitions.problems import Problem, Problems, nearest
 from feature_mart.definitions.project import Definition
+from feature_mart.definitions.sql_definition import Lookup, SqlDefinition, read_sql
+from feature_mart.definitions.sql_memo import SqlMemo
 from feature_mart.definitions.yaml_file import read_text
 
 if TYPE_CHECKING:
     from feature_mart.definitions.python_text import PythonTransform
-    from feature_mart.definitions.sql_text import SqlQuery
-
-Lookup = Callable[[str], Sequence[str] | None]
 
 
 @dataclass(frozen=True)
@@ -28,25 +27,26 @@ class Logic:
     definition: Definition
     lines: dict[str, int]
     columns: Callable[[Lookup], list[str | None] | None]
-    query: SqlQuery | None = None
+    sql: SqlDefinition | None = None
     transform: PythonTransform | None = None
 
     def line_of_output(self, at: int, count: int) -> int:
         """The line that gives the output column ``at`` of ``count``; that of the beginning where stars hide it."""
-        if self.query is None:
+        if self.sql is None:
             return 1 if self.transform is None else self.transform.function.lineno
-        from feature_mart.definitions.sql_text import line_of
+        from feature_mart.definitions.sql_text import line_of  # loads the SQL parser
 
-        outputs = self.query.tree.selects
-        return line_of(outputs[at]) if len(outputs) == count else line_of(self.query.tree)
+        tree = self.sql.query.tree
+        return line_of(tree.selects[at]) if len(tree.selects) == count else line_of(tree)
 
 
 class LogicReader:
     """Reads the files of definitions, each once."""
 
-    def __init__(self, root: Path, problems: Problems) -> None:
+    def __init__(self, root: Path, problems: Problems, memo: SqlMemo) -> None:
         self.root = root
         self.problems = problems
+        self.memo = memo
         self.read: dict[str, Logic | None] = {}
 
     def logic(self, entry: FeatureViewEntry, place: Place) -> Logic | None:
@@ -111,18 +111,12 @@ class LogicReader:
         return self._sql(path, text) if path.endswith(".sql") else self._python(path, text)
 
     def _sql(self, path: str, text: str) -> Logic | None:
-        # Imported where the first SQL text is read: it takes longer to import than a mart without SQL to load.
-        from feature_mart.definitions.sql_columns import output_columns
-        from feature_mart.definitions.sql_rules import check_query
-        from feature_mart.definitions.sql_text import read_query
-
-        query = read_query(path, text, self.problems)
-        if query is None:
+        sql = read_sql(path, text, self.problems, self.memo)
+        if sql is None:
             return None
-        check_query(query, self.problems)
-        lines = {table.name: table.line for table in reversed(query.tables)}
-        definition = Definition("sql", path, text, tuple(sorted(lines)), query.parameters)
-        return Logic(definition, lines, partial(output_columns, query.tree), query=query)
+        lines = {table.name: table.line for table in reversed(sql.tables)}
+        definition = Definition("sql", path, text, tuple(sorted(lines)), sql.parameters)
+        return Logic(definition, lines, sql.columns, sql=sql)
 
     def _python(self, path: str, text: str) -> Logic | None:
         from feature_mart.definitions.python_columns import output_columns

@@ -17,7 +17,8 @@ from feature_mart.definitions.files.pipelines import PipelineFile
 from feature_mart.definitions.files.settings import SettingsFile
 from feature_mart.definitions.files.sources import SourcesFile
 from feature_mart.definitions.files.unit_tests import UnitTestsFile
-from feature_mart.definitions.problems import Names, Problem, Problems, listed, nearest
+from feature_mart.definitions.problems import Names, Problems, did_you_mean
+from feature_mart.definitions.strays import report_strays
 from feature_mart.definitions.violations import names_in, read_model
 from feature_mart.definitions.yaml_file import Document, LayeredDocument, read_document
 from feature_mart.errors import UsageError
@@ -29,7 +30,6 @@ DEFAULT_ENVIRONMENT = "local"
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 #: What other files refer to by name.
 _NAMED = ("entities", "sources", "feature_services", "feature_views")
-_METADATA_FILES = ("entities.yml", "sources.yml", "feature_services.yml")
 
 
 @dataclass(frozen=True)
@@ -101,10 +101,8 @@ def chosen_environment(root: Path, environment: str | None, variables: Mapping[s
     known = sorted({DEFAULT_ENVIRONMENT, *(path.stem for path in (root / "conf").glob("*.yml") if path.stem != BASE)})
     if name in known and _ENVIRONMENT_NAME.fullmatch(name):
         return name
-    meant = nearest(name, known)
-    hint = f" Did you mean {meant}?" if meant else ""
     raise UsageError(
-        f"unknown environment {name!r} (from {origin}).{hint}\nknown: {', '.join(known)}\n"
+        f"unknown environment {name!r} (from {origin}).{did_you_mean(name, known)}\nknown: {', '.join(known)}\n"
         f"fix: name one of these, or write conf/{name if _ENVIRONMENT_NAME.fullmatch(name) else 'NAME'}.yml"
     )
 
@@ -120,7 +118,7 @@ def read_mart_files(root: Path, environment: str, variables: Mapping[str, str], 
     files.pipelines = reader.all("pipelines", PipelineFile, "feature_views", None)
     files.metadata = reader.all("metadata/feature_views", FeatureViewFile, "features", variables)
     files.tests = reader.all("tests/mart", UnitTestsFile, "tests", None)
-    reader.strangers()
+    report_strays(root, problems)
     return files
 
 
@@ -170,33 +168,7 @@ class _Reader:
         if not directory.is_dir():
             return []
         names = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
-        for name in names:
-            if name.endswith((".yaml", ".YML", ".YAML")):
-                stem = name.rpartition(".")[0]
-                message = f"found the ending .{name.rpartition('.')[2]}, which is not read"
-                self.problems.add(
-                    Problem(f"{folder}/{name}", 0, "", message, allowed=".yml", fix=f"rename it to {stem}.yml")
-                )
         return [name for name in names if name.endswith(".yml")]
-
-    def strangers(self) -> None:
-        """Tell of files in metadata/ that nothing reads: most likely their names are misspelt."""
-        for name in self.names("metadata"):
-            if name not in _METADATA_FILES:
-                meant = nearest(name, _METADATA_FILES)
-                fix = f"rename it to {meant}" if meant else "move it to metadata/feature_views/, if it describes a view"
-                allowed = listed(_METADATA_FILES)
-                self.problems.add(
-                    Problem(
-                        f"metadata/{name}",
-                        0,
-                        "",
-                        "is a file that nothing reads",
-                        allowed=allowed,
-                        nearest=meant,
-                        fix=fix,
-                    )
-                )
 
 
 def _laid_over(base: Document, over: Document) -> Document:

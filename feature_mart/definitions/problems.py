@@ -109,6 +109,17 @@ def nearest(name: object, known: Iterable[str]) -> str:
     return by_folded[matches[0]] if matches else ""
 
 
+def counted(count: int, noun: str) -> str:
+    """``1 view``, ``2 views``: a number and what it counts, for nouns whose plural ends in s."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """A question for the end of a message about an unknown name, a space before it; empty if none is like it."""
+    meant = nearest(name, known)
+    return f" Did you mean {meant}?" if meant else ""
+
+
 def listed(names: Iterable[str], none: str = "(none)") -> str:
     """Names for a sentence: sorted, and cut after a dozen."""
     ordered = sorted(names)

@@ -54,7 +54,7 @@ def spark_dialect() -> Dialect:
 def read_query(file: str, text: str, problems: Problems) -> SqlQuery | None:
     """Parse a definition, telling ``problems`` why it is none; None if there is no single query to go on with."""
     tokens = _tokens(file, text, problems)
-    if tokens is None or not _is_one_query(file, tokens, problems):
+    if tokens is None or not _is_one_query(file, text, tokens, problems):
         return None
     try:
         trees = [tree for tree in spark_dialect().parser().parse(tokens, text) if tree is not None]
@@ -126,11 +126,11 @@ def _tokens(file: str, text: str, problems: Problems) -> list[Token] | None:
     return tokens
 
 
-def _is_one_query(file: str, tokens: list[Token], problems: Problems) -> bool:
+def _is_one_query(file: str, text: str, tokens: list[Token], problems: Problems) -> bool:
     if tokens[0].token_type not in _BEGINS_A_QUERY:
         problems.add(_no_select(file, tokens[0]))
         return False
-    for before, token in pairwise(tokens):
+    for before, token in pairwise(tokens) if ";" in text else ():
         if before.token_type == TokenType.SEMICOLON and token.token_type != TokenType.SEMICOLON:
             message = "has more than one statement: the second begins here"
             problems.add(

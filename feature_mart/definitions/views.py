@@ -15,6 +15,7 @@ from feature_mart.definitions.mart_files import ReadFile
 from feature_mart.definitions.names import checked_column, suggested_column
 from feature_mart.definitions.problems import Invalid, Names, Problem, Problems, listed, nearest
 from feature_mart.definitions.project import Entity, FeatureView, Materialize, Source
+from feature_mart.definitions.sql_memo import SqlMemo
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Surroundings:
     metadata: Mapping[str, ReadFile[FeatureViewFile]]
     broken_metadata: set[str]
     problems: Problems
+    memo: SqlMemo
 
     def columns(self, name: str) -> Sequence[str] | None:
         """The columns of a source or view, if they are known."""
@@ -60,7 +62,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
     _check_time_types(entry, place, around)
     times = [name for name in (entry.event_timestamp, entry.created_timestamp) if name is not None]
     reserved = [*keys, *times]
-    checks = read_checks(entry, columns, place)
+    checks = read_checks(entry, columns, place, around.memo)
     _check_online(entry, columns, reserved, place)
     documented = Documented({}, ())
     if metadata is not None:
@@ -161,7 +163,7 @@ def _columns(declared: DeclaredView, logic: Logic, around: Surroundings) -> list
     entry, place = declared.entry, declared.place
     known = None if given is None else _named(entry, logic, given, place)
     for name, expression in entry.derived.items():
-        for column in used_by_expression(expression, place, ("derived", name)):
+        for column in used_by_expression(expression, place, ("derived", name), around.memo):
             report_unknown(column, known, entry.name, place, ("derived", name))
         if known is not None:
             is_taken = name.lower() in {column.lower() for column in known}

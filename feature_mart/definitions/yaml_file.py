@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from yaml.constructor import BaseConstructor
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import BaseResolver
 
+from feature_mart.definitions.flow_commas import may_be_split, rejoined
 from feature_mart.definitions.online_store import masked_url
 from feature_mart.definitions.problems import Invalid, Problem, Problems
 from feature_mart.definitions.variables import filled, has_variables
@@ -265,7 +267,10 @@ class _Conversion:
 
     def mapping(self, node: MappingNode, location: Location) -> dict[str, Data]:
         result: dict[str, Data] = {}
-        for key_node, value_node in node.value:
+        pairs = node.value
+        if node.flow_style and may_be_split(pairs):
+            pairs = rejoined(pairs, partial(self.comma_found, location))
+        for key_node, value_node in pairs:
             if not isinstance(key_node, ScalarNode):
                 message = "found a map or list as a key"
                 self.problem(key_node, location, message, allowed="a text", fix="write the key as a text")
@@ -284,6 +289,10 @@ class _Conversion:
             else:
                 result[key] = self.data(value_node, (*location, key))
         return result
+
+    def comma_found(self, location: Location, key: Node, whole: str) -> None:
+        message = f"found {whole} without quotes: within {{ }} a value ends at its comma"
+        self.problem(key, (*location, key.value), message, found=whole, fix=f'write it in quotes: "{whole}"')
 
     def is_plain_text(self, node: ScalarNode) -> bool:
         """Whether a scalar means what it says: no tag, and no variables to fill in."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]  # py4j ships no types
 from pyspark.errors import PySparkException
 
-from feature_mart.errors import ConcurrentBuild, MartError, TableError, TransientError, VersionNotFound
+from feature_mart.errors import ConcurrentBuild, FilesMissing, MartError, TableError, TransientError, VersionNotFound
 
 _CONFLICT = re.compile(r"DELTA_CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|TRANSACTION|WRITE)|Concurrent\w+Exception")
 _METADATA_CONFLICT = re.compile(
@@ -56,7 +56,7 @@ def mapped(error: BaseException, table: str) -> MartError:
     if _DAMAGED.search(text):
         return TableError(f"table {table}: its log is damaged: {said}. `mart history {table}` shows what is readable.")
     if _LOST_FILE.search(text):
-        return TableError(f"table {table}: a file that its log names is missing: {said}")
+        return FilesMissing(f"table {table}: a file that its log names is missing: {said}")
     if _LOST_EXECUTOR.search(text):
         return TransientError(f"table {table}: the cluster lost a worker or a connection; try again: {said}")
     return TableError(f"table {table}: {said}")

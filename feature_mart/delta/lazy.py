@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ class LazySession:
         self._given = given
         self._on_start = on_start
         self._session: SparkSession | None = None
+        self._starting = threading.Lock()
 
     @property
     def is_started(self) -> bool:
@@ -37,15 +39,16 @@ class LazySession:
 
     def __call__(self) -> SparkSession:
         """The engine's session; started now if it was not."""
-        if self._session is None:
-            # pyspark costs half a second to import; commands that need no Spark never come here.
-            from feature_mart.delta.session import engine_session, running_session, start_session
+        with self._starting:
+            if self._session is None:
+                # pyspark costs half a second to import; commands that need no Spark never come here.
+                from feature_mart.delta.session import engine_session, running_session, start_session
 
-            self._given = self._given or running_session()
-            if self._given is None and self._on_start is not None:
-                self._on_start()
-            self._session = engine_session(self._given or start_session(self._conf, self._master))
-        return self._session
+                self._given = self._given or running_session()
+                if self._given is None and self._on_start is not None:
+                    self._on_start()
+                self._session = engine_session(self._given or start_session(self._conf, self._master))
+            return self._session
 
     def stop(self) -> None:
         """Ends the Spark that this object started; a session that was handed in goes on."""

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 
 from feature_mart.delta.address import TableAddress
+from feature_mart.delta.commit_files import commit_info, commit_versions, log_folder, table_id
 from feature_mart.errors import TableError, VersionNotFound
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, as_utc, iso
 
@@ -36,6 +38,17 @@ class Commit:
     provenance: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class InstantsInFiles:
+    """A column of instants as the log's statistics have it.
+
+    ``earliest`` is less than a millisecond before the first instant (Delta cuts minima), None without one.
+    """
+
+    earliest: datetime | None
+    nulls: int
+
+
 class TableLog(Protocol):
     """Reads one table's log."""
 
@@ -50,6 +63,9 @@ class TableLog(Protocol):
     def columns(self, version: int | None = None) -> dict[str, str]:
         """Column names and Spark type texts at a version, engine columns included."""
 
+    def instants(self, version: int, column: str) -> InstantsInFiles | None:
+        """What the log says of a column of instants; None where it does not say it of every file."""
+
 
 def _provenance(text: object) -> Mapping[str, Any] | None:
     """The engine's own user metadata; None for a foreign commit's, whatever it is."""
@@ -62,6 +78,10 @@ def _provenance(text: object) -> Mapping[str, Any] | None:
     return found if isinstance(found, dict) and "run_id" in found and "feature_view" in found else None
 
 
+def _is_instant(value: object) -> TypeGuard[datetime]:
+    return isinstance(value, datetime) and value.tzinfo is not None
+
+
 class RustLog:
     """A log read by delta-rs: milliseconds, no JVM."""
 
@@ -69,6 +89,7 @@ class RustLog:
         assert address.log_uri is not None
         self.address = address
         self._uri = address.log_uri
+        self._folder = log_folder(address.log_uri)
 
     def _open(self, version: int | None = None) -> DeltaTable | None:
         try:
@@ -87,14 +108,18 @@ class RustLog:
 
     def current(self) -> TableVersion | None:
         """See `TableLog.current`."""
+        versions = None if self._folder is None else commit_versions(self._folder)
+        if self._folder is not None and versions and (known_id := table_id(self._folder)) is not None:
+            return TableVersion(known_id, versions[0])
         table = self._open()
         return None if table is None else TableVersion(str(table.metadata().id), table.version())
 
     def commits(self, limit: int | None = None) -> list[Commit]:
         """See `TableLog.commits`."""
-        table = self._open()
-        if table is None:
-            return []
+        entries = None if self._folder is None else _entries_of_files(self._folder, limit)
+        if entries is None:
+            table = self._open()
+            entries = [] if table is None else table.history(limit)
         return [
             Commit(
                 version=entry["version"],
@@ -103,7 +128,7 @@ class RustLog:
                 metrics=entry.get("operationMetrics") or {},
                 provenance=_provenance(entry.get("userMetadata")),
             )
-            for entry in table.history(limit)
+            for entry in entries
         ]
 
     def columns(self, version: int | None = None) -> dict[str, str]:
@@ -115,11 +140,63 @@ class RustLog:
             else {field.name: _spark_type(json.loads(field.type.to_json())) for field in table.schema().fields}
         )
 
+    def instants(self, version: int, column: str) -> InstantsInFiles | None:
+        """See `TableLog.instants`."""
+        import pyarrow as pa  # most readers of a log need no Arrow
+
+        table = self._open(version)
+        assert table is not None
+        minima: list[datetime] = []
+        nulls = 0
+        for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+            rows, missing, least = (file.get(key) for key in ("num_records", f"null_count.{column}", f"min.{column}"))
+            if rows is None or missing is None or (missing < rows and not _is_instant(least)):
+                return None
+            nulls += missing
+            if _is_instant(least):
+                minima.append(least)
+        return InstantsInFiles(min(minima, default=None), nulls)
+
+    def change_feed(self, first: int, last: int, most_rows: int) -> pa.Table | None:
+        """The change rows of versions ``first`` to ``last``; None where they are more, or cannot be read any more."""
+        import pyarrow as pa
+
+        table = self._open(last)
+        assert table is not None
+        batches: list[pa.RecordBatch] = []
+        try:
+            reader = pa.RecordBatchReader.from_stream(table.load_cdf(starting_version=first, ending_version=last))
+            for batch in reader:
+                batches.append(batch)
+                most_rows -= batch.num_rows
+                if most_rows < 0:
+                    return None
+        except (DeltaError, OSError):
+            return None
+        feed = pa.Table.from_batches(batches, reader.schema)
+        # Few of Arrow's functions know the views of texts that delta-rs gives.
+        plain: dict[pa.DataType, pa.DataType] = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+        return feed.cast(pa.schema([(field.name, plain.get(field.type, field.type)) for field in feed.schema]))
+
     def rows(self, version: int, partitions: Sequence[tuple[str, str, Any]], columns: Sequence[str]) -> pa.Table:
         """Some columns of the rows in some partitions, as Arrow; for the engine's own small bookkeeping rows."""
         table = self._open(version)
         assert table is not None
         return table.to_pyarrow_table(filters=list(partitions), columns=list(columns))
+
+
+def _entries_of_files(folder: Path, limit: int | None) -> list[dict[str, Any]] | None:
+    """The newest commits from the log's own files; None where that cannot be done."""
+    versions = commit_versions(folder)
+    if versions is None:
+        return None
+    entries: list[dict[str, Any]] = []
+    for version in versions[:limit]:
+        info = commit_info(folder, version)
+        if info is None or "timestamp" not in info:
+            return None
+        entries.append({**info, "version": version})
+    return entries
 
 
 def _spark_type(schema: Any) -> str:
@@ -186,6 +263,10 @@ class SparkLog:
         at = "" if version is None else f" VERSION AS OF {version}"
         frame = self._session().sql(f"SELECT * FROM {self.address.sql}{at}")
         return dict(frame.dtypes)
+
+    def instants(self, version: int, column: str) -> InstantsInFiles | None:
+        """See `TableLog.instants`: through a catalog, statistics are not reachable."""
+        return None
 
 
 def open_log(address: TableAddress, session: SessionSource) -> TableLog:

@@ -4,22 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
-
-from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
+from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.address import Location, TableAddress
-from feature_mart.delta.errors import delta_errors
-from feature_mart.delta.log import Commit, RustLog, SessionSource, TableLog, last_own_commit, open_log, version_as_of
+from feature_mart.delta.log import (
+    Commit,
+    InstantsInFiles,
+    RustLog,
+    SessionSource,
+    TableLog,
+    last_own_commit,
+    open_log,
+    version_as_of,
+)
 from feature_mart.errors import TableError, VersionNotFound
-from feature_mart.records import TableVersion
+from feature_mart.records import EPOCH, MICROSECOND, TableVersion
+
+# pyspark takes longer to import than `mart history` to answer, so only what reads rows imports it.
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
 
 ENGINE_PREFIX = "_"
 
 
 def visible(frame: DataFrame) -> DataFrame:
     """``frame`` without the engine's own columns."""
+    from pyspark.sql import functions as F
+
     return frame.select(*[F.col(f"`{name}`") for name in frame.columns if not name.startswith(ENGINE_PREFIX)])
 
 
@@ -72,6 +83,8 @@ class Table:
 
     def read(self, version: int | None = None, *, spark: SparkSession | None = None) -> DataFrame:
         """All columns of the rows of one version (the latest by default), as a Spark frame."""
+        from feature_mart.delta.errors import delta_errors
+
         session = spark if spark is not None else self.session()
         with delta_errors(self.name):
             if self.address.identifier is not None:
@@ -82,6 +95,21 @@ class Table:
                 reader = reader.option("versionAsOf", version)
             return reader.load(self.address.uri)
 
+    def instants(self, column: str, version: int) -> InstantsInFiles:
+        """The first instant in a column, and how many rows have none: from the log, else by looking at the rows."""
+        known = self.log.instants(version, column)
+        if known is not None:
+            return known
+        from pyspark.sql import functions as F
+
+        from feature_mart.delta.errors import delta_errors
+
+        with delta_errors(self.name):
+            time = F.unix_micros(F.col(f"`{column}`").cast("timestamp"))
+            row = self.read(version).agg(F.min(time), F.count_if(time.isNull())).first()
+        assert row is not None
+        return InstantsInFiles(None if row[0] is None else EPOCH + row[0] * MICROSECOND, row[1])
+
     def bookkeeping_rows(
         self, version: int, partition: tuple[str, str], columns: Sequence[str]
     ) -> list[dict[str, Any]]:
@@ -90,6 +118,10 @@ class Table:
             name, value = partition
             rows: list[dict[str, Any]] = self.log.rows(version, [(name, "=", value)], columns).to_pylist()
             return rows
+        from pyspark.sql import functions as F
+
+        from feature_mart.delta.errors import delta_errors
+
         frame = self.read(version).where(F.col(partition[0]) == partition[1]).select(*columns)
         with delta_errors(self.name):
             return [row.asDict() for row in frame.collect()]

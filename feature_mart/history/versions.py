@@ -24,7 +24,7 @@ _PROVENANCE = (
     "engine",
     "mart",
 )
-_MORE = ("reason", "quarantined", "coverage")
+_MORE = ("reason", "quarantined", "coverage", "restored_from", "on_hold")
 
 
 def versions_of(table: Table, limit: int | None = None) -> list[dict[str, Any]]:

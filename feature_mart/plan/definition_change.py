@@ -3,24 +3,123 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import unified_diff
+from typing import Any, Literal
 
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
 from feature_mart.definitions import FeatureView
+from feature_mart.definitions.durations import format_duration
+
+ChangeClass = Literal["description only", "feature added", "feature removed", "values may change"]
+
+
+@dataclass(frozen=True)
+class DefinitionChange:
+    """What changed since the last build.
+
+    ``classes``: what it means for who uses the view. ``diff``: lines of a unified diff of the logic and of the words.
+    """
+
+    classes: tuple[ChangeClass, ...]
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    diff: tuple[str, ...] = ()
 
 
 def definition_record(view: FeatureView) -> str:
     """What a commit keeps of a definition, so that it can be read and compared without the repository."""
-    facts = {
+    return json.dumps(_facts(view), sort_keys=True)
+
+
+def _facts(view: FeatureView) -> dict[str, Any]:
+    documented = [*view.features.values(), *view.patterns]
+    return {
         "kind": view.definition.kind,
         "path": view.definition.path,
         "text": view.definition.text,
         "derived": dict(view.derived),
+        "shape": {
+            "keys": dict(view.keys),
+            "event_timestamp": view.event_timestamp,
+            "created_timestamp": view.created_timestamp,
+            "static": view.static,
+            "mode": view.materialize.mode,
+            "every": format_duration(view.materialize.every),
+            "lookback": format_duration(view.materialize.lookback),
+            "lookahead": format_duration(view.materialize.lookahead),
+        },
+        "described": {
+            "description": view.description,
+            "owner": view.owner,
+            "features": {feature.name: feature.description for feature in documented},
+        },
     }
-    return json.dumps(facts, sort_keys=True)
+
+
+def definition_change(before: str, hash_before: str, view: FeatureView) -> DefinitionChange | None:
+    """What is different from the recorded definition; None where nothing is that a reader or a value could notice."""
+    recorded, now = _recorded(before), _facts(view)
+    then, described = recorded.get("described") or {}, now["described"]
+    added = tuple(sorted(set(described["features"]) - set(then.get("features", described["features"]))))
+    removed = tuple(sorted(set(then.get("features", ())) - set(described["features"])))
+    same_values = hash_before == view.definition_hash
+    if same_values and (not then or then == described):
+        return None
+    if same_values:
+        return DefinitionChange(("description only",), diff=_word_diff(then, described))
+    classes: list[ChangeClass] = []
+    if added:
+        classes.append("feature added")
+    if removed:
+        classes.append("feature removed")
+    if not (added and only_adds_features(before, view)):
+        classes.append("values may change")
+    return DefinitionChange(tuple(classes), added, removed, (*_logic_diff(recorded, now), *_word_diff(then, described)))
+
+
+def _recorded(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text) if text else {}
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _logic_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    names = (str(before.get("path") or "before"), str(after.get("path") or "now"))
+    texts = [str(facts.get("text") or "") for facts in (before, after)]
+    derived = [
+        [f"{name}: {text}" for name, text in sorted((facts.get("derived") or {}).items())] for facts in (before, after)
+    ]
+    return (
+        *unified_diff(texts[0].splitlines(), texts[1].splitlines(), *names, lineterm=""),
+        *unified_diff(derived[0], derived[1], "derived", "derived", lineterm=""),
+        *unified_diff(*_shapes(before, after), "pipeline", "pipeline", lineterm="", n=0),
+    )
+
+
+def _shapes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    then, now = before.get("shape") or after["shape"], after["shape"]
+    return [f"{name}: {then.get(name)}" for name in now], [f"{name}: {now[name]}" for name in now]
+
+
+def _word_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
+    if not before:
+        return ()
+    lines = [
+        [
+            f"description: {words.get('description')}",
+            f"owner: {words.get('owner')}",
+            *(f"{name}: {text}" for name, text in sorted((words.get("features") or {}).items())),
+        ]
+        for words in (before, after)
+    ]
+    return tuple(unified_diff(lines[0], lines[1], "metadata", "metadata", lineterm="", n=0))
 
 
 def only_adds_features(before: str, view: FeatureView) -> bool:
@@ -30,12 +129,14 @@ def only_adds_features(before: str, view: FeatureView) -> bool:
     """
     if view.definition.kind != "sql" or not before:
         return False
+    recorded = _recorded(before)
+    if recorded.get("kind") != "sql":
+        return False
     try:
-        recorded: dict[str, Any] = json.loads(before)
-        if recorded.get("kind") != "sql":
-            return False
         old, new = _select(recorded["text"]), _select(view.definition.text)
-    except (ValueError, KeyError, SqlglotError):
+    except (KeyError, SqlglotError):
+        return False
+    if recorded.get("shape") != _facts(view)["shape"]:
         return False
     if old is None or new is None or not dict(view.derived).items() >= dict(recorded.get("derived", {})).items():
         return False

@@ -28,6 +28,8 @@ class ViewState:
     earliest: datetime | None
     latest: datetime | None
     latest_input: datetime | None
+    on_hold: bool = False
+    restored_from: int | None = None
 
     @classmethod
     def from_provenance(cls, version: int, provenance: Mapping[str, Any]) -> ViewState:
@@ -48,17 +50,23 @@ class ViewState:
             earliest=times["earliest"],
             latest=times["latest"],
             latest_input=times["latest_input"],
+            on_hold=bool(provenance.get("on_hold")),
+            restored_from=provenance.get("restored_from"),
         )
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a build was asked for: a backfill's ``start``, the horizon ``end``, the length of a ``chunk``, all anew."""
+    """What a build was asked for: a backfill's ``start``, the horizon ``end``, the length of a ``chunk``, all anew.
+
+    ``named``: the views that were asked for by name, which releases those that are on hold.
+    """
 
     start: datetime | None = None
     end: datetime | None = None
     chunk: timedelta | None = None
     full_refresh: bool = False
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +85,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Step:
-    """One view's part in a build. ``intervals`` is None where the view is built whole."""
+    """One view's part in a build. ``intervals`` is None where the view is built whole; ``held``: it is on hold."""
 
     view: str
     action: Action
@@ -87,6 +95,7 @@ class Step:
     affected: tuple[Interval, ...] = ()
     replaces_everything: bool = False
     replaces_schema: bool = False
+    held: bool = False
 
 
 DAY = timedelta(days=1)
@@ -129,10 +138,25 @@ def change_text(state: ViewState, pinned: Mapping[str, TableVersion], names: Seq
     return "inputs changed: " + ", ".join(parts)
 
 
+def held_step(view: FeatureView, state: ViewState | None, request: Request, horizon: datetime) -> Step | None:
+    """The step of a view that is on hold and was not asked for by name: it is left as it is. None for all others."""
+    if state is None or not state.on_hold or view.name in request.named:
+        return None
+    intervals = () if view.materialize.mode == "interval" else None
+    reason = (
+        f"on hold since version {state.version} (restored from version {state.restored_from}): left as it is; "
+        f"`mart build {view.pipeline} --select {view.name}` builds it again"
+    )
+    return Step(view.name, "skip", reason, horizon, intervals=intervals, held=True)
+
+
 def plan_whole(
     view: FeatureView, state: ViewState | None, pinned: Mapping[str, TableVersion], request: Request, horizon: datetime
 ) -> Step:
     """The step of a view that is built whole."""
+    held = held_step(view, state, request, horizon)
+    if held is not None:
+        return held
 
     def build(reason: str) -> Step:
         return Step(view.name, "build", reason, horizon, replaces_everything=True, replaces_schema=request.full_refresh)
@@ -165,6 +189,9 @@ def plan_intervals(
     found: Found,
 ) -> Step:
     """The step of a view that is built by intervals."""
+    held = held_step(view, state, request, horizon)
+    if held is not None:
+        return held
     if state is not None and not request.full_refresh and is_superseded(state, pinned):
         return Step(view.name, "skip", "a newer build has published this view already", horizon, intervals=())
     covered = () if state is None else state.covered
@@ -198,6 +225,9 @@ def _accepted(view: FeatureView, state: ViewState | None, request: Request, foun
     """The hashes of the definitions whose ranges may stay."""
     if state is None or request.full_refresh or found.affected is None:
         return set()
+    if request.start is not None:
+        # A backfill brings the range that it names to the definition of today.
+        return {view.definition_hash}
     if state.definition_hash == view.definition_hash or found.accepts_older:
         return {view.definition_hash, *(entry.definition_hash for entry in state.covered)}
     return {view.definition_hash}
@@ -211,4 +241,6 @@ def _reason(view: FeatureView, state: ViewState | None, pinned: Mapping[str, Tab
     if state.definition_hash != view.definition_hash:
         return "definition changed"
     names = input_changes(state, pinned)
-    return change_text(state, pinned, names) if names else "the horizon moved"
+    if names:
+        return change_text(state, pinned, names)
+    return "backfill" if request.start is not None else "the horizon moved"

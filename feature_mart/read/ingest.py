@@ -182,7 +182,7 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
         earliest=_instant(min((row["earliest"] for row in counts if row["earliest"] is not None), default=None)),
         latest=_instant(max((row["latest"] for row in counts if row["latest"] is not None), default=None)),
         files=_files_after(plan, kept),
-        remarks=loaded.remarks,
+        remarks=loaded.remarks + _absent_fields(source, counts),
         release=lambda: (frame.unpersist(), None)[1],
     )
 
@@ -210,10 +210,23 @@ def _counts(frame: DataFrame, source: Source) -> list[Row]:
             F.count_if(~fits).alias("bad"),
             F.min(F.when(fits, F.unix_micros(when))).alias("earliest"),
             F.max(F.when(fits, F.unix_micros(when))).alias("latest"),
+            *[F.max(quoted_name(name).isNotNull()).alias(f"has_{name}") for name in _may_be_absent(source)],
         )
         .orderBy(FILE)
         .collect()
     )
+
+
+def _may_be_absent(source: Source) -> list[str]:
+    """The columns that rows may lack without a word: objects of JSON have the fields that they have."""
+    return list(source.schema) if source.format == "json" else []
+
+
+def _absent_fields(source: Source, counts: list[Row]) -> tuple[str, ...]:
+    if not any(row["good"] for row in counts):
+        return ()
+    absent = [name for name in _may_be_absent(source) if not any(row[f"has_{name}"] for row in counts)]
+    return tuple(f"source {source.name}: no object that was read has a value in {name}" for name in absent)
 
 
 def _instant(micros: int | None) -> datetime | None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from feature_mart.definitions import FeatureView, Source
+from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
 from feature_mart.plan.steps import Request
 from feature_mart.records import Run, TableVersion
 from feature_mart.runner.ingest import Input, ingest, pin
 from feature_mart.runner.runs import record_run
+from feature_mart.runner.side_by_side import run_side_by_side
 from feature_mart.runner.view import ViewBuild, build_view
 from feature_mart.runner.workspace import Event, Workspace
 
 _ATTEMPTS = 4
+# Most of a small build is planning, done by one thread per query: with several views at a time the cores don't wait for
+# it. More at once gain nothing on a laptop and hold more rows in memory.
+_AT_ONCE = 4
+
+# What a step gives: whether a source's ingest committed, or what was done with a view.
+_Done = bool | ViewBuild
 
 
 @dataclass(frozen=True)
@@ -37,32 +45,48 @@ def build(
         UsageError: an unknown pipeline or view, or a range that ends before it starts.
         MartError: a step failed; what was published before it stays, nothing of the failed view was published.
     """
-    request = request or Request()
+    request = replace(request or Request(), named=tuple(select))
     views = selected_views(workspace, pipelines, select)
     if request.start and request.end and request.start >= request.end:
         raise UsageError("--start must be before --end.")
     run = workspace.new_run(request.end)
-    built: list[ViewBuild] = []
-    pinned: dict[str, Input] = {}
-    committed = False
+    work = _Build(workspace, run, request, {view.name: view for view in views})
+    sources = {source.name: () for source in sources_of(workspace, views)}
+    done: dict[str, _Done] = {}
     try:
-        for source in _sources_of(workspace, views):
-            pinned[source.name], changed = _ingest(workspace, source, run)
-            committed = committed or changed
-        for view in views:
-            result = _build_one(workspace, view, pinned, run, request)
-            built.append(result)
-            # What this run made, not what another one may have committed since.
-            pinned[view.name] = replace(pin(workspace, view), version=result.version)
+        run_side_by_side(sources | {view.name: view.inputs for view in views}, work.step, done, at_once=_AT_ONCE)
     except MartError as error:
-        raise _with_state_left(error, built, views) from error
-    committed = committed or any(result.committed for result in built)
+        raise _with_state_left(error, [view.name for view in views], done) from error
+    built = [result for view in views if isinstance(result := done[view.name], ViewBuild)]
+    committed = any(result if isinstance(result, bool) else result.committed for result in done.values())
     if not select:
         versions = {result.view: result.version for result in built}
         for pipeline in sorted({view.pipeline for view in views}):
             committed = record_run(workspace, run, pipeline, versions) or committed
-    sources = {name: entry.version for name, entry in pinned.items() if name in workspace.project.sources}
-    return BuildResult(run.run_id, tuple(built), sources, committed)
+    read = {name: entry.version for name, entry in work.pinned.items() if name in workspace.project.sources}
+    return BuildResult(run.run_id, tuple(built), read, committed)
+
+
+@dataclass(frozen=True)
+class _Build:
+    """One call of `build`: what its steps share. ``pinned`` fills as sources are ingested and views are built."""
+
+    workspace: Workspace
+    run: Run
+    request: Request
+    views: Mapping[str, FeatureView]
+    pinned: dict[str, Input] = field(default_factory=dict)
+
+    def step(self, name: str) -> _Done:
+        """Ingests a source (telling whether anything was committed) or builds a view."""
+        if name not in self.views:
+            self.pinned[name], changed = _ingest(self.workspace, self.workspace.project.sources[name], self.run)
+            return changed
+        view = self.views[name]
+        result = _build_one(self.workspace, view, self.pinned, self.run, self.request)
+        # What this run made, not what another one may have committed since.
+        self.pinned[name] = replace(pin(self.workspace, view), version=result.version)
+        return result
 
 
 def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Sequence[str]) -> list[FeatureView]:
@@ -74,16 +98,19 @@ def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Seque
     project = workspace.project
     for name in pipelines:
         if name not in project.pipelines:
-            raise UsageError(f"there is no pipeline {name!r}. Known: {', '.join(sorted(project.pipelines))}.")
+            known = sorted(project.pipelines)
+            hint = did_you_mean(name, known)
+            raise UsageError(f"there is no pipeline {name!r}. Known: {', '.join(known)}.{hint}")
     chosen = [view for view in project.views.values() if not pipelines or view.pipeline in pipelines]
     names = [view.name for view in chosen]
     for name in select:
         if name not in names:
-            raise UsageError(f"there is no view {name!r} to select. Known: {', '.join(sorted(names))}.")
+            hint = did_you_mean(name, sorted(names))
+            raise UsageError(f"there is no view {name!r} to select. Known: {', '.join(sorted(names))}.{hint}")
     return [view for view in chosen if not select or view.name in select]
 
 
-def _sources_of(workspace: Workspace, views: Sequence[FeatureView]) -> list[Source]:
+def sources_of(workspace: Workspace, views: Sequence[FeatureView]) -> list[Source]:
     names = {name for view in views for name in view.inputs}
     return [source for name, source in sorted(workspace.project.sources.items()) if name in names]
 
@@ -130,12 +157,15 @@ def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -
     return {name: pinned[name] for name in view.inputs}
 
 
-def _with_state_left(error: MartError, built: Sequence[ViewBuild], views: Sequence[FeatureView]) -> MartError:
+def _with_state_left(error: MartError, views: Sequence[str], done: Mapping[str, _Done]) -> MartError:
     """The same error, its text ending with what was published and what to run next."""
-    done = [result.view for result in built if result.committed]
-    left = [view.name for view in views[len(built) :]]
+    built = {name: result for name, result in done.items() if isinstance(result, ViewBuild)}
+    published = [name for name in views if name in built and built[name].committed]
+    left = [name for name in views if name not in built]
     lines = [error.message, ""]
-    lines.append(f"Published before this: {', '.join(done)}." if done else "Nothing was published by this run.")
+    lines.append(
+        f"Published before this: {', '.join(published)}." if published else "Nothing was published by this run."
+    )
     if len(left) > 1:
         lines.append(f"Not built: {', '.join(left)}.")
     lines.append("Mend the cause and run the same command again: what is up to date is not built twice.")

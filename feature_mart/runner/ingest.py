@@ -49,6 +49,8 @@ def pin(workspace: Workspace, producer: Source | FeatureView) -> Input:
     table = workspace.table_of(producer)
     version = table.current()
     if version is None and isinstance(producer, Source):
+        if producer.format not in ("delta", "table"):
+            raise SourceError(f"source {producer.name} has not been ingested yet: run `mart build`.")
         where = producer.path or producer.table
         raise SourceError(f"source {producer.name}: there is no Delta table at {where}. Mend metadata/sources.yml.")
     commit = table.last_build()

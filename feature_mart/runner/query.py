@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
+from feature_mart.definitions.problems import did_you_mean
 from feature_mart.definitions.sql_text import enclosing_cte
 from feature_mart.delta.address import QUARANTINE_SUFFIX, RUNS_TABLE
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
@@ -18,7 +19,8 @@ from feature_mart.delta.names import named
 from feature_mart.delta.tables import Table, visible
 from feature_mart.errors import UsageError
 from feature_mart.read.inputs import rows_of
-from feature_mart.runner.workspace import Workspace
+from feature_mart.records import iso
+from feature_mart.runner.workspace import Event, Workspace
 
 
 def run_query(
@@ -39,6 +41,7 @@ def run_query(
     if unknown:
         raise UsageError(
             f"--version names {', '.join(unknown)}, which the query does not read. It reads: {_shown(names)}."
+            + did_you_mean(unknown[0], sorted(names))
         )
     # All names are looked up before Spark is started for any.
     tables = {name: _table(workspace, name) for name in sorted(names)}
@@ -46,6 +49,10 @@ def run_query(
         name: table.pinned((versions or {}).get(name), as_of if name not in (versions or {}) else None)
         for name, table in tables.items()
     }
+    if as_of is not None:
+        # A moment is looked up once; the numbers read the same for ever.
+        read = ", ".join(f"{name}={version.version}" for name, version in pinned.items())
+        workspace.tell(Event("remark", "query", f"as of {iso(as_of)} these versions are read: {read or 'none'}"))
     spark = workspace.session()
     frames = {name: rows_of(table, pinned[name].version) for name, table in tables.items()}
     with query_errors(), named(frames):
@@ -87,7 +94,8 @@ def _table(workspace: Workspace, name: str) -> Table:
     subject = name.removesuffix(QUARANTINE_SUFFIX)
     if subject not in project.views and subject not in project.sources:
         known = [*project.views, *project.sources, RUNS_TABLE]
-        raise UsageError(f"there is no view or source {name!r}. Known: {_shown(set(known))}.")
+        hint = did_you_mean(subject, sorted(known))
+        raise UsageError(f"there is no view or source {name!r}. Known: {_shown(set(known))}.{hint}")
     return workspace.tables.table(name) if name != subject else workspace.table_of(project.producer(name))
 
 

@@ -15,6 +15,7 @@ from pyspark.sql.types import StructType
 
 from feature_mart.build.run import Range, run_definition
 from feature_mart.definitions import FeatureView, Source, UnitTest
+from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
 from feature_mart.delta.tables import visible
 from feature_mart.errors import MartError, UsageError
@@ -48,7 +49,8 @@ def run_unit_tests(workspace: Workspace, views: Sequence[str] = ()) -> Iterator[
     project = workspace.project
     for name in views:
         if name not in project.views:
-            raise UsageError(f"there is no view {name!r}. Known: {', '.join(sorted(project.views))}.")
+            known = sorted(project.views)
+            raise UsageError(f"there is no view {name!r}. Known: {', '.join(known)}.{did_you_mean(name, known)}")
         if name not in project.unit_tests:
             raise UsageError(f"view {name} has no tests: write tests/mart/{name}.yml.")
     for name in sorted(project.unit_tests):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import reduce
 
-from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from feature_mart.build.run import Range, run_definition
+from feature_mart.build.run import Range
 from feature_mart.check.rules import Context, inside_rule
 from feature_mart.check.run import RAW, REASON, Checked, check_rows
 from feature_mart.definitions import FeatureView
@@ -19,11 +17,12 @@ from feature_mart.delta.canonical import instant
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, expected_state, require_state
+from feature_mart.history.restore import release
 from feature_mart.plan.definition_change import definition_record
 from feature_mart.plan.intervals import chunks, covered_after
 from feature_mart.plan.steps import Request, Step, ViewState
-from feature_mart.read.inputs import cut, rows_of
 from feature_mart.records import EPOCH, CheckReport, Provenance, Run, TableVersion, WriteResult, iso
+from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
 from feature_mart.runner.view_plan import plan_step, view_state
 from feature_mart.runner.workspace import Event, Workspace
@@ -71,10 +70,14 @@ def build_view(
     expected = expected_state(task.table)
     state = view_state(task.table)
     step = plan_step(workspace, view, state, inputs, request)
+    if step.action == "skip" and state is not None and state.on_hold and not step.held:
+        return _release(task, expected)
     if step.action == "skip":
         workspace.tell(Event("skipped", view.name, step.reason))
         return ViewBuild(view.name, step.reason, task.table.pinned(), 0, committed=False)
     workspace.tell(Event("started", view.name, step.reason))
+    if step.intervals is not None:
+        _remark_on_rows_without_time(task)
     parts = _parts(step, request.chunk, view)
     reports: list[CheckReport] = []
     version = 0
@@ -91,6 +94,26 @@ def build_view(
             text = f"chunk {number} of {len(parts)}: {', '.join(map(str, part.intervals or ()))}, {result.rows} rows"
             workspace.tell(Event("progress", view.name, text))
     return _told(task, step, reports, task.table.pinned(version))
+
+
+def _release(task: Task, expected: Expected) -> ViewBuild:
+    """Ends the hold of a view that was asked for by name and in which nothing has to be built."""
+    result = release(task.table, run=task.run, expected=expected)
+    reason = "released from hold; its rows are up to date"
+    task.workspace.tell(Event("done", task.view.name, f"version {result.version}, {reason}"))
+    return ViewBuild(task.view.name, reason, task.table.pinned(result.version), 0, committed=True)
+
+
+def _remark_on_rows_without_time(task: Task) -> None:
+    """Says how many rows can be in no interval. Of ingested files none can: they were set aside as they came in."""
+    for entry in task.inputs.values():
+        source = task.workspace.project.sources.get(entry.name)
+        if source is None or entry.event_timestamp is None or source.format not in ("delta", "table", "jdbc"):
+            continue
+        nulls = entry.table.instants(entry.event_timestamp, entry.version.version).nulls
+        if nulls:
+            text = f"rows of {entry.name} without {entry.event_timestamp}, which are in no interval: {nulls}"
+            task.workspace.tell(Event("remark", task.view.name, text))
 
 
 def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: TableVersion) -> ViewBuild:
@@ -125,19 +148,15 @@ def _parts(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]
 
 def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
     """Runs the definition over the step's ranges and checks what comes out."""
-    view, frames = task.view, []
-    for span in _spans(step):
-        seen = {name: _cut_input(view, entry, span) for name, entry in task.inputs.items()}
-        frame = run_definition(task.workspace.session(), view, seen, span)
-        frames.append(_inside(view, frame, span) if _has_margin(view) else frame)
-    frame = reduce(DataFrame.unionByName, frames)
+    view = task.view
+    frame = definition_rows(task.workspace.session(), view, task.inputs, _spans(step))
     if state is not None and not step.replaces_schema:
         published = task.table.columns()
         frame = in_published_types(frame, published)
         # Known before a row is computed, and before anything is set aside.
         refuse_schema_change(view, published, dict(frame.dtypes), allowed=False)
     rules = []
-    if step.intervals is not None and not _has_margin(view):
+    if step.intervals is not None and not has_margin(view):
         rules.append(inside_rule(view, step.intervals))
     return check_rows(view, frame, _context(task, step, state), rules)
 
@@ -146,24 +165,6 @@ def _spans(step: Step) -> list[Range]:
     if step.intervals is None:
         return [Range(None, step.horizon)]
     return [Range(interval.start, interval.end) for interval in step.intervals]
-
-
-def _has_margin(view: FeatureView) -> bool:
-    return bool(view.materialize.lookback or view.materialize.lookahead)
-
-
-def _cut_input(view: FeatureView, entry: Input, span: Range) -> DataFrame:
-    rules = view.materialize
-    rows = rows_of(entry.table, entry.version.version)
-    if span.start is None:
-        return cut(rows, entry.event_timestamp, None, span.end)
-    return cut(rows, entry.event_timestamp, span.start - rules.lookback, span.end + rules.lookahead)
-
-
-def _inside(view: FeatureView, frame: DataFrame, span: Range) -> DataFrame:
-    """Drops the rows of the margins; rows without an event timestamp stay, to be set aside by name."""
-    time = F.col(f"`{view.event_timestamp}`")
-    return cut(frame, view.event_timestamp, span.start, span.end).unionByName(frame.where(time.isNull()))
 
 
 def _context(task: Task, step: Step, state: ViewState | None) -> Context:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-
-from pyspark.sql import functions as F
+from datetime import datetime, timedelta
+from typing import Protocol
 
 from feature_mart.definitions import FeatureView
-from feature_mart.delta.changes import changed_intervals
-from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
 from feature_mart.errors import TableError
 from feature_mart.plan.definition_change import only_adds_features
@@ -24,8 +21,7 @@ from feature_mart.plan.steps import (
     plan_intervals,
     plan_whole,
 )
-from feature_mart.read.inputs import rows_of
-from feature_mart.records import EPOCH, MICROSECOND, Interval
+from feature_mart.records import Interval
 from feature_mart.runner.ingest import Input
 from feature_mart.runner.workspace import Workspace
 
@@ -47,17 +43,34 @@ def view_state(table: Table) -> ViewState | None:
     return ViewState.from_provenance(commit.version, commit.provenance)
 
 
+class ChangesOf(Protocol):
+    """Finds the slices of length ``every`` in which a table's rows differ between two versions.
+
+    None, or a `TableError`, where that cannot be told: all may have changed.
+    """
+
+    def __call__(
+        self, table: Table, *, after: int, until: int, event_timestamp: str, every: timedelta
+    ) -> tuple[Interval, ...] | None:
+        """See the class."""
+
+
 def plan_step(
-    workspace: Workspace, view: FeatureView, state: ViewState | None, inputs: Mapping[str, Input], request: Request
+    workspace: Workspace,
+    view: FeatureView,
+    state: ViewState | None,
+    inputs: Mapping[str, Input],
+    request: Request,
+    changes_of: ChangesOf | None = None,
 ) -> Step:
-    """What is to be done with the view. Starts Spark only where the change feed of an input must be read."""
+    """What is to be done with the view. Starts Spark only where the change feed of an input must be read by it."""
     pinned = {name: entry.version for name, entry in inputs.items()}
     horizon = horizon_of(view, request.end, workspace.now())
     if view.materialize.mode == "full":
         return plan_whole(view, state, pinned, request, horizon)
     affected: tuple[Interval, ...] | None = ()
     if state is not None and not request.full_refresh:
-        affected = _affected(view, state, inputs)
+        affected = affected_intervals(view, state, inputs, changes_of)
     is_anew = state is None or request.full_refresh or affected is None
     found = Found(
         earliest=_earliest(inputs) if is_anew and request.start is None else None,
@@ -67,8 +80,14 @@ def plan_step(
     return plan_intervals(view, state, pinned, request, horizon, found)
 
 
-def _affected(view: FeatureView, state: ViewState, inputs: Mapping[str, Input]) -> tuple[Interval, ...] | None:
+def affected_intervals(
+    view: FeatureView, state: ViewState, inputs: Mapping[str, Input], changes_of: ChangesOf | None = None
+) -> tuple[Interval, ...] | None:
     """The intervals that changed inputs reach, from their change feeds; None where all may be reached."""
+    if changes_of is None:
+        from feature_mart.delta.changes import changed_intervals  # by Spark, which plans do without
+
+        changes_of = changed_intervals
     changed: list[Interval] = []
     pinned = {name: entry.version for name, entry in inputs.items()}
     for name in input_changes(state, pinned):
@@ -76,7 +95,7 @@ def _affected(view: FeatureView, state: ViewState, inputs: Mapping[str, Input]) 
         if entry.event_timestamp is None or before is None or before.table_id != entry.version.table_id:
             return None
         try:
-            changed += changed_intervals(
+            found = changes_of(
                 entry.table,
                 after=before.version,
                 until=entry.version.version,
@@ -86,20 +105,18 @@ def _affected(view: FeatureView, state: ViewState, inputs: Mapping[str, Input]) 
         except TableError:
             # The feed of those versions is gone, or a table that others write never kept one: all may have changed.
             return None
+        if found is None:
+            return None
+        changed += found
     rules = view.materialize
     return affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
 
 
 def _earliest(inputs: Mapping[str, Input]) -> datetime | None:
     """The first event timestamp of all inputs that have one."""
-    found: list[int] = []
-    for entry in inputs.values():
-        if entry.event_timestamp is None:
-            continue
-        with delta_errors(entry.name):
-            rows = rows_of(entry.table, entry.version.version)
-            time = F.unix_micros(F.col(f"`{entry.event_timestamp}`").cast("timestamp"))
-            row = rows.agg(F.min(time)).first()
-        if row is not None and row[0] is not None:
-            found.append(row[0])
-    return EPOCH + min(found) * MICROSECOND if found else None
+    moments = [
+        entry.table.instants(entry.event_timestamp, entry.version.version).earliest
+        for entry in inputs.values()
+        if entry.event_timestamp is not None
+    ]
+    return min((moment for moment in moments if moment is not None), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,6 +35,17 @@ def ignore(event: Event) -> None:
     """For callers who want no events."""
 
 
+def _one_at_a_time(tell: Callable[[Event], None]) -> Callable[[Event], None]:
+    """Steps run side by side; whoever is told of them need not know."""
+    telling = threading.Lock()
+
+    def told(event: Event) -> None:
+        with telling:
+            tell(event)
+
+    return told
+
+
 def utc_now() -> datetime:
     """The machine's clock. The only place where the engine asks for the time."""
     return datetime.now(timezone.utc)
@@ -55,6 +67,7 @@ class Workspace:
             Location(catalog=settings.catalog) if settings.catalog else Location(warehouse=settings.warehouse_uri)
         )
         object.__setattr__(self, "tables", Tables(location, self.session))
+        object.__setattr__(self, "tell", _one_at_a_time(self.tell))
 
     def table_of(self, producer: Source | FeatureView) -> Table:
         """The table that holds a view, an ingested source, or a source that is read in place."""

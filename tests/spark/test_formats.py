@@ -21,6 +21,7 @@ from feature_mart.definitions import Source, load_project
 from feature_mart.delta.address import TableAddress
 from feature_mart.delta.tables import Table
 from feature_mart.read.ingest import plan_ingest, read_files
+from feature_mart.runner.workspace import Event
 from feature_mart.testing import FixedClock, write_tiny_mart
 
 SCHEMA = {"id": "bigint", "name": "string"}
@@ -232,6 +233,16 @@ def test_json_that_does_not_fit_is_set_aside_with_its_field(read: READ) -> None:
     ]
 
 
+def test_a_json_field_that_no_object_has_is_reported(read: READ) -> None:
+    lines = '{"id": 1}\n{"id": 2, "nmae": "x", "tags": null}\n'
+    found = read({"a.json": lines}, kind="json", schema={"id": "bigint", "name": "string", "tags": "array<string>"})
+    assert found.rows == [(1, None, None), (2, None, None)]
+    assert found.remarks == (
+        "source orders: no object that was read has a value in name",
+        "source orders: no object that was read has a value in tags",
+    )
+
+
 def test_a_json_document_may_span_lines(read: READ) -> None:
     text = json.dumps([{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], indent=2)
     assert read({"a.json": text}, kind="json", options={"multiLine": "true"}).rows == [(1, "a"), (2, "b")]
@@ -392,10 +403,13 @@ def test_errors_of_a_database_never_show_the_password(
 def test_delta_and_catalog_tables_are_read_in_place_at_the_pinned_version(
     spark: SparkSession, tmp_path: Path, kind: str
 ) -> None:
-    def add(customer: int, day: int) -> None:
+    told: list[Event] = []
+
+    def add(customer: int, day: int | None) -> None:
+        moment = "cast(null as timestamp)" if day is None else f"timestamp'2011-01-0{day}T10:00:00Z'"
         frame = spark.sql(
             f"select {customer}L as customer_id, 'n{customer}' as order_no, "
-            f"timestamp'2011-01-0{day}T10:00:00Z' as ordered_at, 1.0D as amount, 'not declared' as more"
+            f"{moment} as ordered_at, 1.0D as amount, 'not declared' as more"
         )
         frame.write.format("delta").mode("append").option("delta.enableChangeDataFeed", "true").save(f"{tmp_path}/lake")
 
@@ -413,7 +427,7 @@ def test_delta_and_catalog_tables_are_read_in_place_at_the_pinned_version(
             event_timestamp: ordered_at
         """
     root = write_tiny_mart(tmp_path / "mart", {"metadata/sources.yml": declaration})
-    store = FeatureStore(root, spark=spark, now=FixedClock("2011-01-04T12:00:00Z"))
+    store = FeatureStore(root, spark=spark, now=FixedClock("2011-01-04T12:00:00Z"), on_event=told.append)
     try:
         assert store.build().committed
         assert store.history("customer_orders")[0]["inputs"]["orders"]["version"] == 0
@@ -424,7 +438,14 @@ def test_delta_and_catalog_tables_are_read_in_place_at_the_pinned_version(
         (last, _) = store.history("customer_orders")
         assert last["inputs"]["orders"]["version"] == 1
         assert last["intervals"] == [["2011-01-03T00:00:00Z", "2011-01-04T00:00:00Z"]]
-        assert sorted(row["customer_id"] for row in store.table("customer_orders").collect()) == [1, 2]
+        assert [event for event in told if event.kind == "remark"] == []
+        add(3, None)
+        add(4, 3)
+        store.build()
+        assert [event.text for event in told if event.kind == "remark"] == [
+            "rows of orders without ordered_at, which are in no interval: 1"
+        ]
+        assert sorted(row["customer_id"] for row in store.table("customer_orders").collect()) == [1, 2, 4]
         assert [
             row["n"] for row in store.query("select count(*) as n from orders", versions={"orders": 0}).collect()
         ] == [1]

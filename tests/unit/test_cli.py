@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,7 +53,7 @@ def test_help_names_every_command(mart: MART) -> None:
 
 def test_validate(mart: MART, root: Path) -> None:
     result = mart("validate")
-    assert (result.exit_code, result.output) == (0, "1 views, 1 sources, 1 pipelines: 0 errors, 0 warnings\n")
+    assert (result.exit_code, result.output) == (0, "1 view, 1 source, 1 pipeline: 0 errors, 0 warnings\n")
     assert json.loads(mart("validate", "--json").output) == {"errors": [], "warnings": []}
 
 
@@ -114,7 +116,35 @@ def test_show(mart: MART) -> None:
         (("show", "customer_orderz"), "customer_orders"),
         (("show", "customer_orders:amnt"), "amount"),
         (("history", "nothing"), "there is no view or source 'nothing'. Known: customer_orders, orders."),
-        (("build", "nightly"), "there is no pipeline 'nightly'. Known: daily."),
+        (
+            ("history", "order"),
+            "Error: there is no view or source 'order'. Known: customer_orders, orders. Did you mean orders?\n",
+        ),
+        (
+            ("history", "order__quarantine"),
+            "Error: there is no view or source 'order__quarantine'. Known: customer_orders, orders. "
+            "Did you mean orders?\n",
+        ),
+        (("build", "nightly"), "Error: there is no pipeline 'nightly'. Known: daily.\n"),
+        (("build", "dayly"), "Error: there is no pipeline 'dayly'. Known: daily. Did you mean daily?\n"),
+        (
+            ("build", "--select", "customer_order"),
+            "Error: there is no view 'customer_order' to select. Known: customer_orders. "
+            "Did you mean customer_orders?\n",
+        ),
+        (
+            ("test", "customer_order"),
+            "Error: there is no view 'customer_order'. Known: customer_orders. Did you mean customer_orders?\n",
+        ),
+        (
+            ("query", "select 1 from orders", "--version", "order=1"),
+            "Error: --version names order, which the query does not read. It reads: orders. Did you mean orders?\n",
+        ),
+        (
+            ("query", "select 1 from order_s"),
+            "Error: there is no view or source 'order_s'. Known: customer_orders, mart_runs, orders. "
+            "Did you mean orders?\n",
+        ),
         (("build", "--select", "nothing"), "there is no view 'nothing' to select. Known: customer_orders."),
         (("build", "--start", "2011-01-02", "--end", "2011-01-01"), "--start must be before --end."),
         (("build", "--start", "tomorrow"), "'tomorrow' is no moment. Write ISO 8601"),
@@ -215,3 +245,24 @@ def test_an_unset_variable_is_named(mart: MART, root: Path, monkeypatch: pytest.
     result = mart("list")
     assert result.exit_code == 2
     assert "NO_SUCH_VARIABLE" in result.stderr
+
+
+def test_counts_are_spoken_as_people_do(mart: MART, root: Path) -> None:
+    write_files(root, {"features/unused.sql": "select 1 as a from orders\n"})
+    assert mart("validate").output.endswith("\n1 view, 1 source, 1 pipeline: 0 errors, 1 warning\n")
+    write_files(root, {"features/unused_too.sql": "select 1 as a from orders\n", "metadata/source.yml": ""})
+    assert mart("validate").output.endswith("\n1 error, 2 warnings\n")
+
+
+@pytest.mark.parametrize("command", [("--help",), ("validate",), ("list",), ("show", "orders"), ("history", "orders")])
+def test_commands_that_only_read_definitions_and_logs_do_not_load_spark(root: Path, command: tuple[str, ...]) -> None:
+    code = (
+        "import sys\n"
+        "from feature_mart.cli.main import main\n"
+        "try:\n"
+        "    main(sys.argv[1:])\n"
+        "except SystemExit:\n"
+        "    print([name for name in ('pyspark', 'pandas', 'pyarrow') if name in sys.modules], file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *command], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"

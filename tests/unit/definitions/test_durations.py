@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_mart.definitions.durations import ALLOWED, UNITS, format_duration, parse_duration
+from feature_mart.definitions.durations import ALLOWED, UNITS, format_duration, parse_duration, spoken_duration
 from feature_mart.definitions.problems import Invalid
 
 durations = st.builds(lambda n, unit: n * UNITS[unit], st.integers(1, 10_000), st.sampled_from(sorted(UNITS)))
@@ -72,3 +72,19 @@ def test_no_durations(found: object, fix: str) -> None:
 def test_longer_than_time(found: str) -> None:
     with pytest.raises(Invalid, match="is too long a duration"):
         parse_duration(found)
+
+
+@pytest.mark.parametrize(
+    ("duration", "text"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(milliseconds=900), "0s"),
+        (timedelta(days=2), "2d"),
+        (timedelta(days=1, hours=3, minutes=59), "1d 3h"),
+        (timedelta(minutes=12, seconds=5), "12m 5s"),
+        (timedelta(days=1, seconds=5), "1d 5s"),
+        (-timedelta(hours=30), "-1d 6h"),
+    ],
+)
+def test_a_duration_is_told_in_its_two_largest_units(duration: timedelta, text: str) -> None:
+    assert spoken_duration(duration) == text

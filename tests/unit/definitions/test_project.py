@@ -161,6 +161,11 @@ def test_a_view_may_take_an_input_as_it_is(load: Load, mart_files: Mapping[str, 
 SAME = {
     "comments and white space": (SQL, "select ", "-- all\n/* of /* it */ */ SELECT\n\n   "),
     "case of key words and functions": (SQL, "sum(Amount) as amount\nfrom", "SUM(Amount) AS amount\nFROM"),
+    "the order of columns": (
+        SQL,
+        "select CustomerID as customer_id, OrderedAt as ordered_at",
+        "select OrderedAt as ordered_at, CustomerID as customer_id",
+    ),
     "a semicolon at the end": (SQL, "group by CustomerID, OrderedAt\n", "group by CustomerID, OrderedAt;\n"),
     "the owner": (PIPELINE, "team@example.com", "others@example.com"),
     "the schedule": (PIPELINE, "0 3 * * *", "0 4 * * *"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 
 import pytest
 
@@ -111,9 +112,16 @@ def test_intervals_are_built_only_for_a_reason(view: FeatureView) -> None:
     assert intervals(view, known, pinned=older) == ("skip", "a newer build has published this view already", (), False)
     assert intervals(view, known, affected=None) == ("build", "the horizon moved", (day(0, 4),), True)
     assert intervals(view, known, Request(full_refresh=True)) == ("build", "full refresh", (day(0, 4),), True)
-    assert intervals(view, known, Request(start=BASE + DAY)) == ("build", "the horizon moved", (day(3),), False)
+    assert intervals(view, known, Request(start=BASE + DAY)) == ("build", "backfill", (day(3),), False)
     assert intervals(view, foreign) == ("build", "definition changed", (day(0, 4),), True)
     assert intervals(view, foreign, accepts_older=True) == ("build", "definition changed", (day(3),), False)
+    backfill = Request(start=BASE + DAY)
+    assert intervals(view, foreign, backfill, accepts_older=True) == (
+        "build",
+        "definition changed",
+        (day(1, 4),),
+        False,
+    )
     done = state(view, covered=(Covered(day(0, 4), view.definition_hash),))
     assert intervals(view, done) == ("skip", "up to date", (), False)
 
@@ -182,3 +190,24 @@ def test_what_cannot_be_compared_is_taken_to_change_values(view: FeatureView) ->
     assert not only_adds_features(definition_record(python), sql)
     assert not only_adds_features("", sql)
     assert not only_adds_features("{", sql)
+
+
+def test_a_view_on_hold_is_left_until_it_is_named(view: FeatureView, whole: FeatureView) -> None:
+    said = (
+        "on hold since version 4 (restored from version 1): left as it is; "
+        "`mart build daily --select customer_orders` builds it again"
+    )
+    newer = {"orders": TableVersion("t", 4)}
+    for entry in (view, whole):
+        older = {"definition_hash": "another", "covered": (Covered(day(0, 3), "another"),)}
+        known = state(entry, version=4, on_hold=True, restored_from=1, **older)
+        planner = plan_whole if entry is whole else partial(plan_intervals, found=Found())
+        left = planner(entry, known, newer, Request(full_refresh=True, named=("other",)), BASE + 3 * DAY)
+        assert (left.action, left.reason, left.held) == ("skip", said, True)
+        built = planner(entry, known, newer, Request(named=("customer_orders",)), BASE + 3 * DAY)
+        assert (built.action, built.reason, built.held) == ("build", "definition changed", False)
+
+
+def test_a_commit_says_whether_its_view_is_on_hold() -> None:
+    assert ViewState.from_provenance(4, {"on_hold": True, "restored_from": 1}).on_hold
+    assert not ViewState.from_provenance(5, {"restored_from": None}).on_hold

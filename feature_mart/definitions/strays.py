@@ -1,0 +1,80 @@
+"""YAML files that nothing reads, because of their names or their places: most likely by a slip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from feature_mart.definitions.problems import Problem, Problems, listed, nearest
+
+METADATA_FILES = ("entities.yml", "sources.yml", "feature_services.yml")
+_METADATA_FOLDERS = ("feature_views", "lineage")
+#: Where every file is read, but none in a folder below.
+_FOLDERS = ("metadata/feature_views", "pipelines", "tests/mart")
+
+
+def report_strays(root: Path, problems: Problems) -> None:
+    """Tell of YAML files below metadata/, pipelines/ and tests/mart/, and in conf/, that nothing reads."""
+    for top in ("metadata", "pipelines", "tests/mart"):
+        for path in _yaml_files(root, top):
+            _look_at(path, problems)
+    for path in _yaml_files(root, "conf"):
+        if str(path.parent) == "conf":
+            _check_ending(path, problems)
+
+
+def _yaml_files(root: Path, top: str) -> Iterator[PurePosixPath]:
+    """Files that look like YAML, hidden ones and those in hidden folders left out."""
+    for folder, folders, names in os.walk(root / top):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        place = PurePosixPath(Path(folder).relative_to(root).as_posix())
+        yield from (place / name for name in names if not name.startswith(".") and _is_yaml(name))
+
+
+def _is_yaml(name: str) -> bool:
+    return name.lower().endswith((".yml", ".yaml"))
+
+
+def _look_at(path: PurePosixPath, problems: Problems) -> None:
+    folder = str(path.parent)
+    if folder == "metadata" and _check_ending(path, problems):
+        if path.name not in METADATA_FILES:
+            meant = nearest(path.name, METADATA_FILES)
+            fix = f"rename it to {meant}" if meant else "move it to metadata/feature_views/, if it describes a view"
+            _tell(path, listed(METADATA_FILES), meant, fix, problems)
+    elif folder in _FOLDERS:
+        _check_ending(path, problems)
+    elif folder != "metadata":
+        _look_at_folder(path, problems)
+
+
+def _look_at_folder(path: PurePosixPath, problems: Problems) -> None:
+    """Tell of a file in a folder of which nothing is read."""
+    inside = next((folder for folder in _FOLDERS if PurePosixPath(folder) in path.parents), None)
+    if inside is not None:
+        _tell(path, f"files in {inside}/ itself", "", f"move it to {inside}/", problems)
+    elif path.parts[1] != "lineage":
+        meant = nearest(path.parts[1], _METADATA_FOLDERS)
+        fix = f"move it to metadata/{meant or 'feature_views'}/"
+        allowed = f"{listed(METADATA_FILES)}, feature_views/<view>.yml"
+        _tell(
+            path,
+            allowed,
+            f"metadata/{meant}/" if meant else "",
+            fix if meant else f"{fix}, if it describes a view",
+            problems,
+        )
+
+
+def _check_ending(path: PurePosixPath, problems: Problems) -> bool:
+    """Whether a file ends as files do that are read; if not, it is told."""
+    if path.suffix == ".yml":
+        return True
+    message = f"found the ending {path.suffix}, which is not read"
+    problems.add(Problem(str(path), 0, "", message, allowed=".yml", fix=f"rename it to {path.stem}.yml"))
+    return False
+
+
+def _tell(path: PurePosixPath, allowed: str, meant: str, fix: str, problems: Problems) -> None:
+    problems.add(Problem(str(path), 0, "", "is a file that nothing reads", allowed=allowed, nearest=meant, fix=fix))

@@ -1,0 +1,186 @@
+"""Finds out what a build would do, without Spark and without doing it: the same decisions, from the logs and the files.
+
+What a source's new files hold is not known before they are read. A view downstream of them says so (`known_after`);
+all else is what the build will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+from feature_mart.definitions import FeatureView, Source
+from feature_mart.delta.log_changes import changed_intervals_by_log
+from feature_mart.delta.tables import Table
+from feature_mart.plan.definition_change import definition_change
+from feature_mart.plan.intervals import affected_by
+from feature_mart.plan.preview import (
+    Plan,
+    SourcePlan,
+    ViewPlan,
+    affected_by_views,
+    deprecated_in_use,
+    moment,
+    stale_ranges,
+)
+from feature_mart.plan.steps import Request, Step, ViewState, horizon_of
+from feature_mart.read.ingest import plan_ingest
+from feature_mart.records import Interval, merged
+from feature_mart.runner.build import selected_views, sources_of
+from feature_mart.runner.ingest import Input, pin
+from feature_mart.runner.view_plan import plan_step, view_state
+from feature_mart.runner.workspace import Workspace
+
+# Reading a log waits for a disk or an object store.
+_READERS = 8
+
+
+def plan_build(
+    workspace: Workspace, pipelines: Sequence[str] = (), *, select: Sequence[str] = (), request: Request | None = None
+) -> Plan:
+    """What `build` with the same arguments would do now.
+
+    Raises:
+        UsageError: an unknown pipeline or view.
+        SourceError: a source's files cannot be listed.
+    """
+    request = replace(request or Request(), named=tuple(select))
+    views = selected_views(workspace, pipelines, select)
+    with ThreadPoolExecutor(_READERS) as pool:
+        sources = list(pool.map(lambda source: _source_plan(workspace, source), sources_of(workspace, views)))
+        states = list(pool.map(lambda view: view_state(workspace.tables.table(view.name)), views))
+    pending: dict[str, tuple[Interval, ...] | None] = {
+        entry.source: None for entry in sources if entry.action != "skip"
+    }
+    planned: list[ViewPlan] = []
+    for view, state in zip(views, states, strict=True):
+        entry = _Planner(workspace, request, pending).view(view, state)
+        planned.append(entry)
+        if entry.action == "build":
+            pending[view.name] = None if entry.known_after else entry.intervals
+    changing = [entry.view for entry in planned if entry.action == "build"]
+    return Plan(
+        horizon=str(moment(request.end or workspace.now())),
+        sources=tuple(sources),
+        views=tuple(planned),
+        affected=affected_by_views(workspace.project, changing),
+        deprecated=deprecated_in_use(workspace.project),
+    )
+
+
+def _source_plan(workspace: Workspace, source: Source) -> SourcePlan:
+    owner = source.owner or ""
+    if source.format in ("delta", "table"):
+        current = workspace.table_of(source).current()
+        said = "read in place" if current is not None else "its table is not there"
+        return SourcePlan(source.name, owner, "skip", said, None if current is None else current.version)
+    table = workspace.tables.table(source.name)
+    last = table.last_build()
+    version = None if last is None else last.version
+    if source.format == "jdbc":
+        reason = "a database table is read, and compared with what is there"
+        return SourcePlan(source.name, owner, "read anew", reason, version)
+    plan = plan_ingest(source, workspace.project.root, table, last, anew=False)
+    changes = plan.changes
+    files = {
+        "added": tuple(file.name for file in changes.added),
+        "changed": tuple(file.name for file in changes.replaced),
+        "gone": changes.gone,
+    }
+    if not plan.is_needed:
+        return SourcePlan(source.name, owner, "skip", f"{changes.unchanged} files, none new", version, files)
+    if last is not None and plan.is_new_declaration:
+        return SourcePlan(source.name, owner, "read anew", "its declaration changed", version, files)
+    reason = "new" if last is None else "files to read"
+    return SourcePlan(source.name, owner, "ingest", reason, version, files, drops_gone=bool(plan.dropped))
+
+
+@dataclass(frozen=True)
+class _Planner:
+    """Plans views in the order of their dependencies.
+
+    ``pending`` are the inputs that the build changes before: with the intervals that it rebuilds of them at most, or
+    None where that is not known.
+    """
+
+    workspace: Workspace
+    request: Request
+    pending: Mapping[str, tuple[Interval, ...] | None]
+
+    def view(self, view: FeatureView, state: ViewState | None) -> ViewPlan:
+        """The plan of one view."""
+        waits_for = [name for name in view.inputs if name in self.pending]
+        inputs = _pinned_inputs(self.workspace, view)
+        missing = [name for name in view.inputs if name not in inputs and name not in waits_for]
+        horizon = horizon_of(view, self.request.end, self.workspace.now())
+        if missing:
+            blocked = Step(
+                view.name, "skip", f"waits for {', '.join(missing)}, not built yet", horizon, _none_yet(view)
+            )
+            return self._told(view, state, blocked, (), is_blocked=True)
+        if len(inputs) < len(view.inputs):
+            first = Step(view.name, "build", "new", horizon, _none_yet(view))
+            return self._told(view, state, first, waits_for)
+        unknown: list[str] = []
+
+        def changes_of(table: Table, **between: Any) -> tuple[Interval, ...] | None:
+            found = changed_intervals_by_log(table, **between)
+            if found is None:
+                unknown.append(table.name)
+            return found or ()
+
+        step = plan_step(self.workspace, view, state, inputs, self.request, changes_of)
+        step = self._with_pending(view, step, waits_for)
+        return self._told(view, state, step, sorted({*waits_for, *unknown}))
+
+    def _with_pending(self, view: FeatureView, step: Step, waits_for: Sequence[str]) -> Step:
+        """The step with what inputs add that the same build changes before."""
+        if not waits_for or step.held:
+            return step
+        reason = step.reason if step.action == "build" else f"inputs change: {', '.join(waits_for)}"
+        if step.intervals is None:
+            return replace(step, action="build", reason=reason)
+        rules = view.materialize
+        changed = [interval for name in waits_for for interval in self.pending[name] or ()]
+        reached = affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
+        within = [interval for interval in reached if interval.start < step.horizon]
+        return replace(step, action="build", reason=reason, intervals=merged([*step.intervals, *within]))
+
+    def _told(
+        self,
+        view: FeatureView,
+        state: ViewState | None,
+        step: Step,
+        unknown: Sequence[str],
+        *,
+        is_blocked: bool = False,
+    ) -> ViewPlan:
+        return ViewPlan(
+            view=view.name,
+            pipeline=view.pipeline,
+            owner=view.owner,
+            action="blocked" if is_blocked else step.action,
+            reason=step.reason,
+            intervals=step.intervals,
+            known_after=tuple(unknown) if step.intervals is not None else (),
+            version=None if state is None else state.version,
+            horizon=moment(step.horizon),
+            change=None if state is None else definition_change(state.definition, state.definition_hash, view),
+            stale=() if state is None else stale_ranges(state.covered, view.definition_hash),
+        )
+
+
+def _pinned_inputs(workspace: Workspace, view: FeatureView) -> dict[str, Input]:
+    """The inputs that are there."""
+    found = {}
+    for name in view.inputs:
+        producer = workspace.project.producer(name)
+        if workspace.table_of(producer).current() is not None:
+            found[name] = pin(workspace, producer)
+    return found
+
+
+def _none_yet(view: FeatureView) -> tuple[Interval, ...] | None:
+    return () if view.materialize.mode == "interval" else None
