@@ -119,7 +119,7 @@ def test_intervals_are_built_only_for_a_reason(view: FeatureView) -> None:
     assert intervals(view, foreign, backfill, accepts_older=True) == (
         "build",
         "definition changed",
-        (day(1, 4),),
+        (day(1, 3),),
         False,
     )
     done = state(view, covered=(Covered(day(0, 4), view.definition_hash),))
