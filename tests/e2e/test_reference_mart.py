@@ -70,3 +70,11 @@ def test_a_run_is_recorded_per_pipeline(built: FeatureStore) -> None:
 
 def test_the_committed_schemas_are_current() -> None:
     assert check_schemas(ROOT / "conf" / "schemas") == []
+
+
+@pytest.mark.long
+def test_every_interval_view_is_additive(built: FeatureStore) -> None:
+    intervals = [view.name for view in built.project.views.values() if view.materialize.mode == "interval"]
+    found = {name: built.verify(name, start="2025-11-24", end="2025-12-22") for name in intervals}
+    assert {name: result.splits for name, result in found.items() if not result.is_additive} == {}
+    assert all(result.rows > 0 for result in found.values())
