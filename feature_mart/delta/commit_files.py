@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 _DIGITS = 20
+_MOST_COMMITS = 50
 
 
 def log_folder(uri: str) -> Path | None:
@@ -42,10 +43,16 @@ def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
     return _action(folder, version, "commitInfo")
 
 
-def table_id(folder: Path) -> str | None:
-    """The table's id, which its first commit gave it and no later one changes."""
-    found = _action(folder, 0, "metaData")
-    return None if found is None else str(found["id"])
+def table_id(folder: Path, versions: Sequence[int]) -> str | None:
+    """The table's id: that of the newest commit which has one, as ``REPLACE TABLE`` gives another.
+
+    Where many commits would have to be read for it, None: replaying the log costs no more then.
+    """
+    for version in versions[:_MOST_COMMITS]:
+        found = _action(folder, version, "metaData")
+        if found is not None:
+            return str(found["id"])
+    return None
 
 
 def _action(folder: Path, version: int, kind: str) -> dict[str, Any] | None:

@@ -109,7 +109,7 @@ class RustLog:
     def current(self) -> TableVersion | None:
         """See `TableLog.current`."""
         versions = None if self._folder is None else commit_versions(self._folder)
-        if self._folder is not None and versions and (known_id := table_id(self._folder)) is not None:
+        if self._folder is not None and versions and (known_id := table_id(self._folder, versions)) is not None:
             return TableVersion(known_id, versions[0])
         table = self._open()
         return None if table is None else TableVersion(str(table.metadata().id), table.version())
