@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from feature_mart.cli.command import mart_command, open_store, print_json, print_table
+from feature_mart.cli.command import mart_command, open_store, print_json, print_table, selected
 from feature_mart.cli.progress import Progress
 
 if TYPE_CHECKING:
@@ -45,13 +45,9 @@ def build(
         raise UsageError(
             f"--chunk {chunk!r} is no duration. Write a number and a unit (m h d w), as in 30d."
         ) from error
-    names = [name for entry in select for name in entry.split(",") if name]
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)
-        if names:
-            # `--select a b`: what follows the first name comes here as if it were a pipeline.
-            names += [name for name in pipelines if name in store.project.views]
-            pipelines = tuple(name for name in pipelines if name not in store.project.views)
+        names, pipelines = selected(select, pipelines, store.project.views)
         try:
             result = store.build(
                 *pipelines, start=start, end=end, chunk=length, select=names, full_refresh=full_refresh

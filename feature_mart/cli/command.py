@@ -6,7 +6,7 @@ import functools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -115,6 +115,20 @@ def cell_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return str(value)
+
+
+def selected(
+    select: Sequence[str], pipelines: Sequence[str], views: Container[str]
+) -> tuple[list[str], tuple[str, ...]]:
+    """The views that ``--select`` names, and the pipelines.
+
+    ``--select a,b`` names two, and so does ``--select a b``, of which the second comes here as if it were a pipeline.
+    """
+    names = [name for entry in select for name in entry.split(",") if name]
+    if not names:
+        return [], tuple(pipelines)
+    names += [name for name in pipelines if name in views]
+    return names, tuple(name for name in pipelines if name not in views)
 
 
 def parse_pairs(pairs: Sequence[str], option: str) -> dict[str, int]:

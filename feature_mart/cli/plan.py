@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from feature_mart.cli.command import mart_command, open_store, print_json
+from feature_mart.cli.command import mart_command, open_store, print_json, selected
 from feature_mart.records import Interval, iso
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def plan(
     as_json: bool,
 ) -> None:
     """Show what `mart build` with the same arguments would do. Nothing is run, and nothing changes."""
-    names = [name for entry in select for name in entry.split(",") if name]
     store = open_store(ctx)
+    names, pipelines = selected(select, pipelines, store.project.views)
     try:
         found = store.plan(*pipelines, start=start, end=end, select=names, full_refresh=full_refresh)
     finally:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import unified_diff
 from typing import Any, Literal
 
 import sqlglot
@@ -14,6 +12,7 @@ from sqlglot.errors import SqlglotError
 
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.durations import format_duration
+from feature_mart.plan.definition_diff import definition_diff, read_record
 
 ChangeClass = Literal["description only", "feature added", "feature removed", "values may change"]
 
@@ -63,7 +62,7 @@ def _facts(view: FeatureView) -> dict[str, Any]:
 
 def definition_change(before: str, hash_before: str, view: FeatureView) -> DefinitionChange | None:
     """What is different from the recorded definition; None where nothing is that a reader or a value could notice."""
-    recorded, now = _recorded(before), _facts(view)
+    recorded, now = read_record(before), _facts(view)
     then, described = recorded.get("described") or {}, now["described"]
     added = tuple(sorted(set(described["features"]) - set(then.get("features", described["features"]))))
     removed = tuple(sorted(set(then.get("features", ())) - set(described["features"])))
@@ -71,7 +70,7 @@ def definition_change(before: str, hash_before: str, view: FeatureView) -> Defin
     if same_values and (not then or then == described):
         return None
     if same_values:
-        return DefinitionChange(("description only",), diff=_word_diff(then, described))
+        return DefinitionChange(("description only",), diff=definition_diff(recorded, now))
     classes: list[ChangeClass] = []
     if added:
         classes.append("feature added")
@@ -79,47 +78,7 @@ def definition_change(before: str, hash_before: str, view: FeatureView) -> Defin
         classes.append("feature removed")
     if not (added and only_adds_features(before, view)):
         classes.append("values may change")
-    return DefinitionChange(tuple(classes), added, removed, (*_logic_diff(recorded, now), *_word_diff(then, described)))
-
-
-def _recorded(text: str) -> dict[str, Any]:
-    try:
-        found = json.loads(text) if text else {}
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _logic_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    names = (str(before.get("path") or "before"), str(after.get("path") or "now"))
-    texts = [str(facts.get("text") or "") for facts in (before, after)]
-    derived = [
-        [f"{name}: {text}" for name, text in sorted((facts.get("derived") or {}).items())] for facts in (before, after)
-    ]
-    return (
-        *unified_diff(texts[0].splitlines(), texts[1].splitlines(), *names, lineterm=""),
-        *unified_diff(derived[0], derived[1], "derived", "derived", lineterm=""),
-        *unified_diff(*_shapes(before, after), "pipeline", "pipeline", lineterm="", n=0),
-    )
-
-
-def _shapes(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    then, now = before.get("shape") or after["shape"], after["shape"]
-    return [f"{name}: {then.get(name)}" for name in now], [f"{name}: {now[name]}" for name in now]
-
-
-def _word_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    if not before:
-        return ()
-    lines = [
-        [
-            f"description: {words.get('description')}",
-            f"owner: {words.get('owner')}",
-            *(f"{name}: {text}" for name, text in sorted((words.get("features") or {}).items())),
-        ]
-        for words in (before, after)
-    ]
-    return tuple(unified_diff(lines[0], lines[1], "metadata", "metadata", lineterm="", n=0))
+    return DefinitionChange(tuple(classes), added, removed, definition_diff(recorded, now))
 
 
 def only_adds_features(before: str, view: FeatureView) -> bool:
@@ -129,7 +88,7 @@ def only_adds_features(before: str, view: FeatureView) -> bool:
     """
     if view.definition.kind != "sql" or not before:
         return False
-    recorded = _recorded(before)
+    recorded = read_record(before)
     if recorded.get("kind") != "sql":
         return False
     try:

@@ -19,7 +19,7 @@ from feature_mart.runner.workspace import Event, Workspace
 
 _ATTEMPTS = 4
 # Most of a small build is planning, done by one thread per query: with several views at a time the cores don't wait for
-# it. More at once gain nothing on a laptop and hold more rows in memory.
+# it (docs/benchmarks.md). Each one holds its rows in memory, so they are few; the best number is not measured yet.
 _AT_ONCE = 4
 
 # What a step gives: whether a source's ingest committed, or what was done with a view.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from feature_mart.delta.address import RUNS_TABLE
@@ -32,20 +33,7 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     kept = {name: versions[name] for name in members if name in versions}
     if _last_recorded(table, pipeline) == {name: version.to_json() for name, version in kept.items()}:
         return False
-    row = (
-        run.run_id,
-        pipeline,
-        run.mart,
-        iso(run.started_at),
-        iso(workspace.now()),
-        iso(run.horizon),
-        run.git_commit,
-        run.git_dirty,
-        run.engine,
-        {name: version.version for name, version in kept.items()},
-    )
-    texts = workspace.session().createDataFrame([row], _SCHEMA)
-    frame = texts.withColumns({name: F.col(name).cast("timestamp") for name in _TIMES}).coalesce(1)
+    frame = _row(workspace, run, pipeline, kept)
     provenance = Provenance(
         run=run,
         pipeline=pipeline,
@@ -73,6 +61,24 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
             if attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("unreachable")
+
+
+def _row(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> DataFrame:
+    """The record as a frame of one row."""
+    row = (
+        run.run_id,
+        pipeline,
+        run.mart,
+        iso(run.started_at),
+        iso(workspace.now()),
+        iso(run.horizon),
+        run.git_commit,
+        run.git_dirty,
+        run.engine,
+        {name: version.version for name, version in versions.items()},
+    )
+    texts = workspace.session().createDataFrame([row], _SCHEMA)
+    return texts.withColumns({name: F.col(name).cast("timestamp") for name in _TIMES}).coalesce(1)
 
 
 def _last_recorded(table: Table, pipeline: str) -> Mapping[str, Any] | None:

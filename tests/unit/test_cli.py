@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from feature_mart.cli.command import selected
 from feature_mart.cli.main import main
 from feature_mart.testing import write_files, write_tiny_mart
 
@@ -266,3 +267,19 @@ def test_commands_that_only_read_definitions_and_logs_do_not_load_spark(root: Pa
     )
     done = subprocess.run([sys.executable, "-c", code, *command], cwd=root, capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(
+    ("select", "arguments", "expected"),
+    [
+        ([], ["daily"], ([], ("daily",))),
+        (["a"], ["daily"], (["a"], ("daily",))),
+        (["a,b"], [], (["a", "b"], ())),
+        (["a"], ["b", "daily"], (["a", "b"], ("daily",))),
+        ([], ["b"], ([], ("b",))),
+    ],
+)
+def test_select_names_views_in_each_way_of_writing_it(
+    select: list[str], arguments: list[str], expected: tuple[list[str], tuple[str, ...]]
+) -> None:
+    assert selected(select, arguments, {"a", "b"}) == expected
