@@ -30,7 +30,9 @@ def retail_folder() -> Path | None:
 def main() -> None:
     """Parses the arguments, measures, prints and keeps."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=["commands", "retail"], help="Run one of the benchmarks.")
+    parser.add_argument(
+        "--only", choices=["commands", "plans", "diffs", "retail", "new_day"], help="Run one of the benchmarks."
+    )
     parser.add_argument("--rounds", type=int, default=2, help="Counted rounds of the retail pipeline.")
     arguments = parser.parse_args()
     found: dict[str, Any] = {"machine": {"cores": os.cpu_count(), "python": platform.python_version()}}
@@ -39,13 +41,28 @@ def main() -> None:
 
         found["commands"] = commands.measure(ROOT)
         show("commands without Spark, seconds (median of 5, whole process)", found["commands"])
+    if arguments.only in (None, "plans"):
+        from benchmarks import plans
+
+        found["plans"] = plans.measure()
+        show("mart plan, 1,000 views x 10 features, 1,000 versions each, seconds (median of 3)", found["plans"])
+    if arguments.only in (None, "diffs"):
+        from benchmarks import diffs
+
+        found["diffs"] = diffs.measure()
+        show("mart diff of two versions, warm session, seconds (best of 3)", found["diffs"])
     retail = retail_folder()
     if arguments.only in (None, "retail") and retail is not None:
         from benchmarks import retail_pipeline
 
         found["retail"] = retail_pipeline.measure(ROOT, retail, arguments.rounds)
         show("retail pipeline on the real files", found["retail"])
-    elif retail is None:
+    if arguments.only in (None, "new_day") and retail is not None:
+        from benchmarks import new_day
+
+        found["new_day"] = new_day.measure(ROOT, retail)
+        show("one new day on top of a history of real files, warm session, seconds", found["new_day"])
+    if retail is None:
         print("The Online Retail files are not at hand: set RETAIL_DATA to their folder to measure with them.")
     RESULTS.mkdir(parents=True, exist_ok=True)
     kept = RESULTS / "latest.json"

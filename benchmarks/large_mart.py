@@ -71,7 +71,8 @@ def measure(root: Path, repetitions: int = 3) -> dict[str, float]:
 def _sql_on_source(number: int, features: int) -> str:
     inputs = ",\n".join(f"    coalesce(amount_{at}, 0) as amount_{at}" for at in range(features))
     aggregates = ",\n".join(
-        f"    {AGGREGATES[at % len(AGGREGATES)]}(case when amount_{at} > {number} then amount_{at} end) as feature_{at}"
+        f"    cast({AGGREGATES[at % len(AGGREGATES)]}(case when amount_{at} > {number} then amount_{at} end) as double)"
+        f" as feature_{at}"
         for at in range(features)
     )
     outputs = ",\n".join(f"  feature_{at}" for at in range(features))

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 _DIGITS = 20
 _MOST_COMMITS = 50
+
+# In a commit's user metadata: the id of the table that it changed.
+TABLE_ID = "table_id"
 
 
 def log_folder(uri: str) -> Path | None:
@@ -26,16 +29,20 @@ def log_folder(uri: str) -> Path | None:
     return Path(unquote(parsed.path) if parsed.scheme else uri) / "_delta_log"
 
 
-def commit_versions(folder: Path) -> list[int] | None:
+def commit_versions(folder: Path) -> range | None:
     """The versions whose commits are there, newest first."""
     try:
         names = [entry.name for entry in os.scandir(folder)]
     except OSError:
         return None
-    numbers = [name[:_DIGITS] for name in names if len(name) == _DIGITS + 5 and name.endswith(".json")]
-    found = sorted((int(number) for number in numbers if number.isdecimal()), reverse=True)
-    without_gaps = bool(found) and found[0] - found[-1] == len(found) - 1
-    return found if without_gaps else None
+    length = _DIGITS + len(".json")
+    commits = [name for name in names if len(name) == length and name.endswith(".json") and name[:_DIGITS].isdecimal()]
+    if not commits:
+        return None
+    # All numbers have the same width, so the order of the names is theirs.
+    newest, oldest = int(max(commits)[:_DIGITS]), int(min(commits)[:_DIGITS])
+    without_gaps = newest - oldest == len(commits) - 1
+    return range(newest, oldest - 1, -1) if without_gaps else None
 
 
 def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
@@ -46,13 +53,28 @@ def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
 def table_id(folder: Path, versions: Sequence[int]) -> str | None:
     """The table's id: that of the newest commit which has one, as ``REPLACE TABLE`` gives another.
 
-    Where many commits would have to be read for it, None: replaying the log costs no more then.
+    The engine's commits name the id of the table that they changed. Where many others would have to be read for it,
+    None: replaying the log costs no more then.
     """
     for version in versions[:_MOST_COMMITS]:
         found = _action(folder, version, "metaData")
         if found is not None:
             return str(found["id"])
+        known = own_metadata((commit_info(folder, version) or {}).get("userMetadata"))
+        if known is not None and TABLE_ID in known:
+            return str(known[TABLE_ID])
     return None
+
+
+def own_metadata(text: object) -> Mapping[str, Any] | None:
+    """The engine's own user metadata; None for a foreign commit's, whatever it is."""
+    if not isinstance(text, str):
+        return None
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "run_id" in found and "feature_view" in found else None
 
 
 def _action(folder: Path, version: int, kind: str) -> dict[str, Any] | None:

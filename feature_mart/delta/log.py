@@ -13,7 +13,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 
 from feature_mart.delta.address import TableAddress
-from feature_mart.delta.commit_files import commit_info, commit_versions, log_folder, table_id
+from feature_mart.delta.commit_files import commit_info, commit_versions, log_folder, own_metadata, table_id
 from feature_mart.errors import TableError, VersionNotFound
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, as_utc, iso
 
@@ -67,17 +67,6 @@ class TableLog(Protocol):
         """What the log says of a column of instants; None where it does not say it of every file."""
 
 
-def _provenance(text: object) -> Mapping[str, Any] | None:
-    """The engine's own user metadata; None for a foreign commit's, whatever it is."""
-    if not isinstance(text, str):
-        return None
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and "run_id" in found and "feature_view" in found else None
-
-
 def _is_instant(value: object) -> TypeGuard[datetime]:
     return isinstance(value, datetime) and value.tzinfo is not None
 
@@ -126,7 +115,7 @@ class RustLog:
                 committed_at=datetime.fromtimestamp(entry["timestamp"] / 1000, tz=timezone.utc),
                 operation=str(entry.get("operation", "")),
                 metrics=entry.get("operationMetrics") or {},
-                provenance=_provenance(entry.get("userMetadata")),
+                provenance=own_metadata(entry.get("userMetadata")),
             )
             for entry in entries
         ]
@@ -251,7 +240,7 @@ class SparkLog:
                 committed_at=EPOCH + row["micros"] * MICROSECOND,
                 operation=row["operation"],
                 metrics=row["operationMetrics"] or {},
-                provenance=_provenance(row["userMetadata"]),
+                provenance=own_metadata(row["userMetadata"]),
             )
             for row in rows.collect()
         ]

@@ -15,6 +15,7 @@ from typing import Literal
 
 from pyspark.sql import DataFrame
 
+from feature_mart.delta.commit_files import TABLE_ID
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
 from feature_mart.errors import ConcurrentBuild
@@ -109,7 +110,11 @@ def commit(
     commit_id = uuid.uuid4().hex
     sequence = expected.sequence + 1
     metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
-    is_new = expected.sequence == 0 and table.current() is None
+    current = table.current()
+    if current is not None:
+        # Whoever replaces the table meanwhile changes its metadata, and Delta then refuses this commit.
+        metadata[TABLE_ID] = current.table_id
+    is_new = expected.sequence == 0 and current is None
     # A table that a catalog creates for an append loses what the commit says of itself; for an overwrite it is kept.
     is_named_anew = is_new and table.address.identifier is not None
     writer = (

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feature_mart.definitions import FeatureView, Source
-from feature_mart.delta.log_changes import changed_intervals_by_log
 from feature_mart.delta.tables import Table
 from feature_mart.plan.definition_change import definition_change
 from feature_mart.plan.intervals import affected_by
@@ -55,8 +54,9 @@ def plan_build(
         entry.source: None for entry in sources if entry.action != "skip"
     }
     planned: list[ViewPlan] = []
+    planner = _Planner(workspace, request, pending)
     for view, state in zip(views, states, strict=True):
-        entry = _Planner(workspace, request, pending).view(view, state)
+        entry = planner.view(view, state)
         planned.append(entry)
         if entry.action == "build":
             pending[view.name] = None if entry.known_after else entry.intervals
@@ -102,17 +102,20 @@ class _Planner:
     """Plans views in the order of their dependencies.
 
     ``pending`` are the inputs that the build changes before: with the intervals that it rebuilds of them at most, or
-    None where that is not known.
+    None where that is not known. ``pinned`` and ``changed`` keep what was found in the logs, as many views may read
+    the same input: its version (None where it is not there), and what changed in it between two versions.
     """
 
     workspace: Workspace
     request: Request
     pending: Mapping[str, tuple[Interval, ...] | None]
+    pinned: dict[str, Input | None] = field(default_factory=dict)
+    changed: dict[tuple[str, frozenset[tuple[str, Any]]], tuple[Interval, ...] | None] = field(default_factory=dict)
 
     def view(self, view: FeatureView, state: ViewState | None) -> ViewPlan:
         """The plan of one view."""
         waits_for = [name for name in view.inputs if name in self.pending]
-        inputs = _pinned_inputs(self.workspace, view)
+        inputs = {name: entry for name in view.inputs if (entry := self._pin(name)) is not None}
         missing = [name for name in view.inputs if name not in inputs and name not in waits_for]
         horizon = horizon_of(view, self.request.end, self.workspace.now())
         if missing:
@@ -126,7 +129,7 @@ class _Planner:
         unknown: list[str] = []
 
         def changes_of(table: Table, **between: Any) -> tuple[Interval, ...] | None:
-            found = changed_intervals_by_log(table, **between)
+            found = self._changed(table, **between)
             if found is None:
                 unknown.append(table.name)
             return found or ()
@@ -134,6 +137,21 @@ class _Planner:
         step = plan_step(self.workspace, view, state, inputs, self.request, changes_of)
         step = self._with_pending(view, step, waits_for)
         return self._told(view, state, step, sorted({*waits_for, *unknown}))
+
+    def _pin(self, name: str) -> Input | None:
+        if name not in self.pinned:
+            producer = self.workspace.project.producer(name)
+            is_there = self.workspace.table_of(producer).current() is not None
+            self.pinned[name] = pin(self.workspace, producer) if is_there else None
+        return self.pinned[name]
+
+    def _changed(self, table: Table, **between: Any) -> tuple[Interval, ...] | None:
+        from feature_mart.delta.log_changes import changed_intervals_by_log  # loads Arrow, which few plans need
+
+        key = (table.name, frozenset(between.items()))
+        if key not in self.changed:
+            self.changed[key] = changed_intervals_by_log(table, **between)
+        return self.changed[key]
 
     def _with_pending(self, view: FeatureView, step: Step, waits_for: Sequence[str]) -> Step:
         """The step with what inputs add that the same build changes before."""
@@ -170,16 +188,6 @@ class _Planner:
             change=None if state is None else definition_change(state.definition, state.definition_hash, view),
             stale=() if state is None else stale_ranges(state.covered, view.definition_hash),
         )
-
-
-def _pinned_inputs(workspace: Workspace, view: FeatureView) -> dict[str, Input]:
-    """The inputs that are there."""
-    found = {}
-    for name in view.inputs:
-        producer = workspace.project.producer(name)
-        if workspace.table_of(producer).current() is not None:
-            found[name] = pin(workspace, producer)
-    return found
 
 
 def _none_yet(view: FeatureView) -> tuple[Interval, ...] | None:

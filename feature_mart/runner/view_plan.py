@@ -75,7 +75,9 @@ def plan_step(
     found = Found(
         earliest=_earliest(inputs) if is_anew and request.start is None else None,
         affected=affected,
-        accepts_older=state is not None and only_adds_features(state.definition, view),
+        accepts_older=state is not None
+        and state.definition_hash != view.definition_hash
+        and only_adds_features(state.definition, view),
     )
     return plan_intervals(view, state, pinned, request, horizon, found)
 
