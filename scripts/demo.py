@@ -5,6 +5,9 @@ All in one process, so that Spark's JVM starts once.
 
 from __future__ import annotations
 
+import csv
+import gzip
+import io
 import os
 import sys
 import time
@@ -21,6 +24,10 @@ from feature_mart.cli.main import main as mart
 ROOT = Path(__file__).resolve().parent.parent
 VIEW = "customer_profile"
 QUERY = "queries/rfm_segments.sql"
+PIPELINE = "retail_daily"
+EXPLAINED = "order_count"
+INVOICES = ROOT / "data" / "invoice_lines"
+LATE_BY = timedelta(days=60)
 NEXT = f"""
 What to try next (in this folder):
   .venv/bin/mart show {VIEW}           what a view is, feature by feature
@@ -55,8 +62,27 @@ def show_tables() -> None:
 
 def day_after_sample() -> str:
     """The horizon, whenever the demo is run: seen from today, every customer would have left long ago."""
-    last = max((ROOT / "data" / "invoice_lines").glob("*.csv.gz")).name.removesuffix(".csv.gz")
+    last = max(INVOICES.glob("[0-9]*.csv.gz")).name.removesuffix(".csv.gz")
     return (date.fromisoformat(last) + timedelta(days=1)).isoformat()
+
+
+def late_file(end: str) -> tuple[Path, int]:
+    """A till that was offline for two months sends an invoice. Gives its file, and the customer's number.
+
+    Every demonstration has a late file of its own, as a known one would change nothing.
+    """
+    number = 1 + len(list(INVOICES.glob("late-*.csv.gz")))
+    day = date.fromisoformat(end) - LATE_BY
+    like = max(path for path in INVOICES.glob("[0-9]*.csv.gz") if path.name <= f"{day}.csv.gz")
+    with gzip.open(like, "rt", encoding="utf-8", newline="") as lines:
+        row = next(row for row in csv.DictReader(lines) if row["CustomerID"] and not row["InvoiceNo"].startswith("C"))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, row.keys(), lineterminator="\n")
+    writer.writeheader()
+    writer.writerow(row | {"InvoiceNo": str(990_000 + number), "Quantity": "10", "UnitPrice": "2.5"})
+    late = INVOICES / f"late-{number:03}.csv.gz"
+    late.write_bytes(gzip.compress(text.getvalue().encode(), mtime=0))
+    return late, int(float(row["CustomerID"]))
 
 
 def main() -> None:
@@ -71,7 +97,12 @@ def main() -> None:
     show_tables()
     run("history", VIEW)
     run("query", QUERY, "--limit", "10")
-    click.echo(f"\nThe build took {built:.0f} s, everything {time.perf_counter() - started:.0f} s.")
+    late, customer = late_file(end)
+    click.secho(f"\nA late file arrives: {late.relative_to(ROOT)}, an invoice of two months ago", bold=True)
+    run("plan", PIPELINE, "--end", end)
+    run("build", PIPELINE, "--end", end)
+    run("explain", f"{VIEW}:{EXPLAINED}", "--key", f"customer_id={customer}")
+    click.echo(f"\nThe first build took {built:.0f} s, everything {time.perf_counter() - started:.0f} s.")
     click.echo(NEXT.format(end=end))
 
 
