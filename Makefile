@@ -33,6 +33,7 @@ check: $(STAMP) ## Format, lint, types, import order, and the reference mart's o
 	$(BIN)/lint-imports
 	$(BIN)/mart validate
 	$(BIN)/mart schema --check
+	$(BIN)/mart lineage --check
 
 fmt: $(STAMP) ## Format the code and mend what ruff can
 	$(BIN)/ruff check --fix

@@ -8,6 +8,8 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).parent
 # Read, not imported: at this time the package's dependencies need not be there.
 VERSION = re.findall(r'VERSION = "(.+)"', (ROOT / "feature_mart" / "version.py").read_text(encoding="utf-8"))[0]
+# An extra for those who send lineage; the tests need it too.
+OPENLINEAGE = "openlineage-python>=1.54,<2"
 README = ROOT / "README.md"
 
 setup(
@@ -43,7 +45,9 @@ setup(
         "sqlglotc>=30,<31; python_version >= '3.11' and platform_python_implementation == 'CPython'",
     ],
     extras_require={
+        "openlineage": [OPENLINEAGE],
         "dev": [
+            OPENLINEAGE,
             "chispa",
             "duckdb",
             "hypothesis",

@@ -9,9 +9,11 @@ from feature_mart.definitions import FeatureView, Source
 from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
+from feature_mart.openlineage.emitter import Emitter
 from feature_mart.plan.steps import Request
 from feature_mart.records import Run, TableVersion
 from feature_mart.runner.ingest import Input, ingest, pin
+from feature_mart.runner.openlineage import Told, is_read_in_place, telling
 from feature_mart.runner.runs import record_run
 from feature_mart.runner.side_by_side import run_side_by_side
 from feature_mart.runner.view import ViewBuild, build_view
@@ -50,7 +52,14 @@ def build(
     if request.start and request.end and request.start >= request.end:
         raise UsageError("--start must be before --end.")
     run = workspace.new_run(request.end)
-    work = _Build(workspace, run, request, {view.name: view for view in views})
+    with telling(workspace) as emitter, Told(emitter, workspace, run):
+        work = _Build(workspace, run, request, {view.name: view for view in views}, emitter)
+        return _built(work, views, select)
+
+
+def _built(work: _Build, views: Sequence[FeatureView], select: Sequence[str]) -> BuildResult:
+    """Takes all steps of a build, and records the run where it was one of whole pipelines."""
+    workspace, run = work.workspace, work.run
     sources = {source.name: () for source in sources_of(workspace, views)}
     done: dict[str, _Done] = {}
     try:
@@ -75,10 +84,17 @@ class _Build:
     run: Run
     request: Request
     views: Mapping[str, FeatureView]
+    emitter: Emitter | None = None
     pinned: dict[str, Input] = field(default_factory=dict)
 
     def step(self, name: str) -> _Done:
         """Ingests a source (telling whether anything was committed) or builds a view."""
+        if is_read_in_place(self.workspace, name):
+            return self._step(name)
+        with Told(self.emitter, self.workspace, self.run, name):
+            return self._step(name)
+
+    def _step(self, name: str) -> _Done:
         if name not in self.views:
             self.pinned[name], changed = _ingest(self.workspace, self.workspace.project.sources[name], self.run)
             return changed
