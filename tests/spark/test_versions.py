@@ -169,6 +169,17 @@ def test_a_restored_view_has_the_old_content_and_is_on_hold_until_it_is_named(ti
     assert sorted(row.amount for row in store.table(VIEW).collect()) == [10.0, 15.0, 198.0]
 
 
+def test_a_diff_across_a_restore_follows_the_change_feed(tiny: OPEN) -> None:
+    tiny().build()
+    tiny({SECOND: HEADER + "1,c,2011-01-02 09:30:00,99.0\n"}).build()
+    store = tiny()
+    assert store.restore(VIEW, 0) == 2
+    back, none = store.diff(VIEW, 1, 2), store.diff(VIEW, 0, 2)
+    assert [found["compared"]["by"] for found in (back, none)] == ["change feed", "change feed"]
+    assert back["rows"] == {"added": 0, "removed": 0, "changed": 1}
+    assert none["rows"] == {"added": 0, "removed": 0, "changed": 0}
+
+
 @pytest.mark.parametrize("mode", ["{mode: interval, every: 1d}", "{mode: full}"])
 def test_a_view_that_is_up_to_date_is_released_by_a_commit_without_rows(tiny: OPEN, mode: str) -> None:
     pipeline = tiny().project.root / PIPELINE
