@@ -59,7 +59,8 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"{'leave':10} {view.view:28} {view.reason}")
         lines.extend(_change_lines(view))
     resting = sum(view.action == "skip" for view in plan.views)
-    lines.append(f"{resting} of {len(plan.views)} views stay as they are." if resting else "Every view is built.")
+    is_all = all(view.action == "build" for view in plan.views)
+    lines.append("Every view is built." if is_all else f"{resting} of {len(plan.views)} views stay as they are.")
     if plan.affected and not plan.is_empty:
         lines += ["", "Downstream of what changes:"]
         for entry in plan.affected:
@@ -89,7 +90,7 @@ def _files(source: SourcePlan) -> str:
 
 
 def _extent(view: ViewPlan) -> str:
-    if view.intervals is None or view.action == "blocked":
+    if view.intervals is None or view.action != "build":
         return ""
     shown = _some(view.intervals)
     after = f"what changes in {', '.join(view.known_after)} is known once it is read" if view.known_after else ""

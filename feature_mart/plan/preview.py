@@ -46,7 +46,9 @@ class SourcePlan:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """What a build would do with a view; it is blocked where an input is not there and not part of the plan.
+    """What a build would do with a view.
+
+    It is blocked where an input is not there and not part of the plan, and refused where published features would go.
 
     ``intervals``: None where the view is built whole. ``known_after``: inputs that the same build brings up to date
     first; more intervals than those named may have to be built for what changes in them.
@@ -55,7 +57,7 @@ class ViewPlan:
     view: str
     pipeline: str
     owner: str
-    action: Literal["build", "skip", "blocked"]
+    action: Literal["build", "skip", "blocked", "refused"]
     reason: str
     intervals: tuple[Interval, ...] | None
     known_after: tuple[str, ...] = ()

@@ -13,7 +13,7 @@ from typing import Any
 
 from feature_mart.definitions import FeatureView, Source
 from feature_mart.delta.tables import Table
-from feature_mart.plan.definition_change import definition_change
+from feature_mart.plan.definition_change import definition_change, lost_features
 from feature_mart.plan.intervals import affected_by
 from feature_mart.plan.preview import (
     Plan,
@@ -60,7 +60,7 @@ def plan_build(
         planned.append(entry)
         if entry.action == "build":
             pending[view.name] = None if entry.known_after else entry.intervals
-    changing = [entry.view for entry in planned if entry.action == "build"]
+    changing = [entry.view for entry in planned if entry.action in ("build", "refused")]
     return Plan(
         horizon=str(moment(request.end or workspace.now())),
         sources=tuple(sources),
@@ -138,6 +138,11 @@ class _Planner:
         step = self._with_pending(view, step, waits_for)
         return self._told(view, state, step, sorted({*waits_for, *unknown}))
 
+    def _lost(self, view: FeatureView) -> tuple[str, ...]:
+        """The published features for whose sake a build of the changed definition is refused."""
+        published = () if self.request.full_refresh else self.workspace.tables.table(view.name).columns()
+        return lost_features(published, view)
+
     def _pin(self, name: str) -> Input | None:
         if name not in self.pinned:
             producer = self.workspace.project.producer(name)
@@ -175,19 +180,28 @@ class _Planner:
         *,
         is_blocked: bool = False,
     ) -> ViewPlan:
+        change = None if state is None else definition_change(state.definition, state.definition_hash, view)
+        lost = () if change is None or step.action == "skip" else self._lost(view)
         return ViewPlan(
             view=view.name,
             pipeline=view.pipeline,
             owner=view.owner,
-            action="blocked" if is_blocked else step.action,
-            reason=step.reason,
+            action="blocked" if is_blocked else "refused" if lost else step.action,
+            reason=_refusal(view, lost) if lost else step.reason,
             intervals=step.intervals,
             known_after=tuple(unknown) if step.intervals is not None else (),
             version=None if state is None else state.version,
             horizon=moment(step.horizon),
-            change=None if state is None else definition_change(state.definition, state.definition_hash, view),
+            change=change,
             stale=() if state is None else stale_ranges(state.covered, view.definition_hash),
         )
+
+
+def _refusal(view: FeatureView, lost: Sequence[str]) -> str:
+    return (
+        f"the build is refused, as {', '.join(lost)} would go; on purpose: "
+        f"mart build {view.pipeline} --select {view.name} --full-refresh"
+    )
 
 
 def _none_yet(view: FeatureView) -> tuple[Interval, ...] | None:

@@ -17,6 +17,7 @@ from feature_mart.delta.address import TableAddress
 from feature_mart.delta.changes import changed_intervals
 from feature_mart.delta.log_changes import changed_intervals_by_log
 from feature_mart.delta.tables import Table
+from feature_mart.errors import SchemaChangeRefused
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
@@ -249,3 +250,31 @@ def test_changes_from_the_log_are_those_that_spark_finds(
         for every in (timedelta(hours=5), timedelta(days=1)):
             asked: dict[str, Any] = {"after": after, "until": current.version, "event_timestamp": "at", "every": every}
             assert changed_intervals_by_log(table, **asked) == changed_intervals(table, **asked)
+
+
+def test_a_plan_foresees_that_published_features_would_go(chain: OPEN) -> None:
+    chain({}).build()
+    fewer = {
+        "features/orders.sql": "select customer_id, ordered_at, order_no from orders",
+        "metadata/feature_views/customer_orders.yml": """
+            feature_view: customer_orders
+            description: What a customer ordered.
+            owner: growth@example.com
+            features: {order_no: {description: The number of the order.}}
+            """,
+        "features/days.sql": """
+            select customer_id, date_trunc('DAY', ordered_at) as day, cast(count(order_no) as decimal(30, 2)) as spent
+            from customer_orders group by customer_id, date_trunc('DAY', ordered_at)
+            """,
+    }
+    store = chain(fewer)
+    planned = {view.view: view for view in store.plan().views}
+    assert planned["customer_orders"].action == "refused"
+    assert planned["customer_orders"].reason == (
+        "the build is refused, as amount would go; on purpose: mart build daily --select customer_orders --full-refresh"
+    )
+    assert planned["customer_days"].action == "build"
+    with pytest.raises(SchemaChangeRefused, match=r"amount \(double\) would be removed"):
+        store.build()
+    on_purpose = {view.view: view.action for view in store.plan(full_refresh=True).views}
+    assert set(on_purpose.values()) == {"build"}
