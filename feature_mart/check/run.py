@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 from feature_mart.check.rules import CHECKS, Context, Rule, engine_rules, feature_rules, judged
 from feature_mart.definitions import FeatureView
 from feature_mart.delta.canonical import row_text
-from feature_mart.delta.errors import SPARK_ERRORS, first_lines
+from feature_mart.delta.damage import full_disk
+from feature_mart.delta.errors import SPARK_ERRORS, first_lines, is_full_disk
 from feature_mart.errors import BuildError
 from feature_mart.records import EPOCH, MICROSECOND, CheckReport, CheckResult
 
@@ -67,6 +68,8 @@ def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules
         report = _report(view, flagged, rules, measured, context)
     except SPARK_ERRORS as error:
         flagged.unpersist()
+        if is_full_disk(error):
+            raise full_disk(view.name, None) from error
         where = view.definition.path or f"input {view.definition.inputs[0]}"
         raise BuildError(
             f"view {view.name}: {where}, or one of the view's checks, failed on its data: {first_lines(error, most=6)}"

@@ -45,6 +45,42 @@ def commit_versions(folder: Path) -> range | None:
     return range(newest, oldest - 1, -1) if without_gaps else None
 
 
+def damage(folder: Path) -> str | None:
+    """What can be seen to be wrong with a log from its commits alone; None where that is nothing."""
+    try:
+        names = sorted(path.name for path in folder.glob("*.json"))
+    except OSError:
+        return None
+    found = [name for name in names if len(name) == _DIGITS + 5 and name[:_DIGITS].isdecimal()]
+    versions = [int(name[:_DIGITS]) for name in found]
+    expected = range(min(versions, default=0), max(versions, default=0))
+    lost = next((number for number in expected if number not in versions), None)
+    if lost is not None:
+        return f"{lost:0{_DIGITS}}.json is missing between others"
+    return next((f"{name} is {said}" for name in reversed(found) if (said := _unreadable(folder / name))), None)
+
+
+def is_emptied(folder: Path, version: int) -> bool:
+    """Whether a commit's file is empty, as no writer leaves it; readers take it for a commit that does nothing."""
+    try:
+        return not (folder / f"{version:0{_DIGITS}}.json").read_bytes().strip(b"\0 \n")
+    except OSError:
+        return False
+
+
+def _unreadable(path: Path) -> str | None:
+    """What is wrong with one commit's file."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        for line in lines:
+            json.loads(line)
+    except ValueError:
+        return "cut off, or no JSON"
+    except OSError as error:
+        return f"not readable ({error.strerror})"
+    return None if lines else "empty"
+
+
 def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
     """What a commit says of itself: its ``commitInfo`` action."""
     return _action(folder, version, "commitInfo")

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untyped]  # py4j ships no types
 from pyspark.errors import PySparkException
 
-from feature_mart.errors import ConcurrentBuild, FilesMissing, MartError, TableError, TransientError, VersionNotFound
+from feature_mart.delta.damage import damaged_log, full_disk, missing_files
+from feature_mart.errors import ConcurrentBuild, MartError, TableError, TransientError, VersionNotFound
 
 _CONFLICT = re.compile(r"DELTA_CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|TRANSACTION|WRITE)|Concurrent\w+Exception")
 _METADATA_CONFLICT = re.compile(
@@ -21,6 +22,7 @@ _VERSION = re.compile(
 _LOST_FILE = re.compile(r"FileNotFoundException|FAILED_READ_FILE|DELTA_FILE_NOT_FOUND|does not exist\.")
 _DAMAGED = re.compile(
     r"DELTA_LOG_FILE_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER|DELTA_VERSIONS_NOT_CONTIGUOUS"
+    r"|CHECKPOINT|corrupted file: the footer"
 )
 _DISK_FULL = re.compile(r"No space left on device")
 _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection reset|SocketTimeout")
@@ -41,31 +43,38 @@ def first_lines(error: BaseException, most: int = 3) -> str:
     return " ".join(kept)[:600] or type(error).__name__
 
 
-def mapped(error: BaseException, table: str) -> MartError:
-    """Our error for what Spark or Delta raised while it worked on ``table``."""
-    text = str(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
+def is_full_disk(error: BaseException) -> bool:
+    """Whether a disk without room is the cause, whichever step it stopped."""
+    return _DISK_FULL.search(_whole(error)) is not None
+
+
+def _whole(error: BaseException) -> str:
+    return str(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
+
+
+def mapped(error: BaseException, table: str, place: str | None = None) -> MartError:
+    """Our error for what Spark or Delta raised while it worked on ``table``, which lies in ``place``."""
+    text = _whole(error)
     said = first_lines(error)
     if _CONFLICT.search(text) or _METADATA_CONFLICT.search(text):
         return ConcurrentBuild(f"table {table}: another writer committed at the same time. Nothing was written: {said}")
     if _VERSION.search(text):
         return VersionNotFound(f"table {table}: that version is not in its history (any more): {said}")
     if _DISK_FULL.search(text):
-        return TableError(
-            f"table {table}: the disk is full. Nothing was published; free some space and run the same command again."
-        )
+        return full_disk(table, place)
     if _DAMAGED.search(text):
-        return TableError(f"table {table}: its log is damaged: {said}. `mart history {table}` shows what is readable.")
+        return damaged_log(table, place, said)
     if _LOST_FILE.search(text):
-        return FilesMissing(f"table {table}: a file that its log names is missing: {said}")
+        return missing_files(table, place, said)
     if _LOST_EXECUTOR.search(text):
         return TransientError(f"table {table}: the cluster lost a worker or a connection; try again: {said}")
     return TableError(f"table {table}: {said}")
 
 
 @contextmanager
-def delta_errors(table: str) -> Iterator[None]:
+def delta_errors(table: str, place: str | None = None) -> Iterator[None]:
     """Raises our errors in place of Spark's and Delta's while ``table`` is worked on."""
     try:
         yield
     except SPARK_ERRORS as error:
-        raise mapped(error, table) from error
+        raise mapped(error, table, place) from error

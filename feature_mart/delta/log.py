@@ -13,7 +13,16 @@ from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
 
 from feature_mart.delta.address import TableAddress
-from feature_mart.delta.commit_files import commit_info, commit_versions, log_folder, own_metadata, table_id
+from feature_mart.delta.commit_files import (
+    commit_info,
+    commit_versions,
+    damage,
+    is_emptied,
+    log_folder,
+    own_metadata,
+    table_id,
+)
+from feature_mart.delta.damage import damaged_log, missing_files
 from feature_mart.errors import TableError, VersionNotFound
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, as_utc, iso
 
@@ -86,12 +95,20 @@ class RustLog:
         except TableNotFoundError:
             return None
         except (DeltaProtocolError, DeltaError) as error:
-            if version is not None:
+            if version is not None and version not in self._versions():
                 raise self._no_such_version(version) from error
-            raise TableError(f"table {self.address.name}: its log cannot be read: {error}") from error
+            raise self._damaged(str(error)) from error
+
+    def _versions(self) -> list[int]:
+        return [commit.version for commit in self.commits()]
+
+    def _damaged(self, said: str) -> TableError:
+        """What is wrong in words of ours where the files show it, else the first line of what delta-rs says."""
+        seen = None if self._folder is None else damage(self._folder)
+        return damaged_log(self.address.name, self.address.uri, seen or said.splitlines()[0][:200])
 
     def _no_such_version(self, version: int) -> VersionNotFound:
-        known = [commit.version for commit in self.commits()]
+        known = self._versions()
         have = f"versions {min(known)} to {max(known)}" if known else "no versions"
         return VersionNotFound(f"table {self.address.name} has no version {version}; it has {have}.")
 
@@ -107,6 +124,7 @@ class RustLog:
         """See `TableLog.commits`."""
         entries = None if self._folder is None else _entries_of_files(self._folder, limit)
         if entries is None:
+            self._refuse_emptied()
             table = self._open()
             entries = [] if table is None else table.history(limit)
         return [
@@ -119,6 +137,13 @@ class RustLog:
             )
             for entry in entries
         ]
+
+    def _refuse_emptied(self) -> None:
+        """A commit with nothing in it is one that was lost: neither delta-rs nor Spark would say a word."""
+        versions = (None if self._folder is None else commit_versions(self._folder)) or []
+        for version in versions:
+            if self._folder is not None and is_emptied(self._folder, version):
+                raise self._damaged("a commit is empty")
 
     def columns(self, version: int | None = None) -> dict[str, str]:
         """See `TableLog.columns`."""
@@ -171,7 +196,10 @@ class RustLog:
         """Some columns of the rows in some partitions, as Arrow; for the engine's own small bookkeeping rows."""
         table = self._open(version)
         assert table is not None
-        return table.to_pyarrow_table(filters=list(partitions), columns=list(columns))
+        try:
+            return table.to_pyarrow_table(filters=list(partitions), columns=list(columns))
+        except FileNotFoundError as error:
+            raise missing_files(self.address.name, self.address.uri, str(error).splitlines()[0]) from error
 
 
 def _entries_of_files(folder: Path, limit: int | None) -> list[dict[str, Any]] | None:

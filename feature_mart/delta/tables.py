@@ -86,7 +86,7 @@ class Table:
         from feature_mart.delta.errors import delta_errors
 
         session = spark if spark is not None else self.session()
-        with delta_errors(self.name):
+        with delta_errors(self.name, self.address.uri):
             if self.address.identifier is not None:
                 at = "" if version is None else f" VERSION AS OF {version}"
                 return session.sql(f"SELECT * FROM {self.address.identifier}{at}")
@@ -104,7 +104,7 @@ class Table:
 
         from feature_mart.delta.errors import delta_errors
 
-        with delta_errors(self.name):
+        with delta_errors(self.name, self.address.uri):
             time = F.unix_micros(F.col(f"`{column}`").cast("timestamp"))
             row = self.read(version).agg(F.min(time), F.count_if(time.isNull())).first()
         assert row is not None
@@ -123,7 +123,7 @@ class Table:
         from feature_mart.delta.errors import delta_errors
 
         frame = self.read(version).where(F.col(partition[0]) == partition[1]).select(*columns)
-        with delta_errors(self.name):
+        with delta_errors(self.name, self.address.uri):
             return [row.asDict() for row in frame.collect()]
 
 

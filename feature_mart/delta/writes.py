@@ -131,7 +131,7 @@ def commit(
     writer = writer.option("overwriteSchema" if whole_schema else "mergeSchema", "true")
     if is_new:
         writer = writer.options(**dict(properties))
-    with delta_errors(table.name):
+    with delta_errors(table.name, table.address.uri):
         if table.address.identifier is not None:
             writer.saveAsTable(table.address.identifier)
         else:

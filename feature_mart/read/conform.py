@@ -13,6 +13,7 @@ RAW = "_raw"
 
 _NOT_UTF8 = "\ufffd"
 _LONGEST_QUOTE = 60
+_TIMES = ("timestamp", "timestamp_ntz", "date")
 
 
 def quoted_name(name: str) -> Column:
@@ -20,16 +21,26 @@ def quoted_name(name: str) -> Column:
     return F.col(f"`{name}`")
 
 
-def _cast(text: Column, data_type: str, formats: Mapping[str, str]) -> Column:
-    """``text`` as ``data_type``, null where it is none."""
+def in_calendar(value: Column) -> Column:
+    """Whether a date or time lies in the years 0001 to 9999, outside of which Python and other readers know none."""
+    return F.year(value.cast("timestamp_ntz")).between(1, 9999)
+
+
+def _time(text: Column, data_type: str, formats: Mapping[str, str]) -> Column:
     if data_type == "timestamp" and "timestampFormat" in formats:
         return F.try_to_timestamp(text, F.lit(formats["timestampFormat"]))
     if data_type == "date" and "dateFormat" in formats:
         return F.try_to_timestamp(text, F.lit(formats["dateFormat"])).cast("date")
+    # Spark completes a bare time of day with today's date; a value must not depend on the day it is read.
+    return F.when(text.rlike(r"^\s*\d{4}-\d"), text.try_cast(data_type))
+
+
+def _cast(text: Column, data_type: str, formats: Mapping[str, str]) -> Column:
+    """``text`` as ``data_type``, null where it is none."""
+    if data_type in _TIMES:
+        value = _time(text, data_type, formats)
+        return F.when(in_calendar(value), value)
     cast = text.try_cast(data_type)
-    if data_type in ("timestamp", "timestamp_ntz", "date"):
-        # Spark completes a bare time of day with today's date; a value must not depend on the day it is read.
-        return F.when(text.rlike(r"^\s*\d{4}-\d"), cast)
     if data_type in ("float", "double"):
         # Java's number suffixes ("1d", "2f") are no part of a number in a file.
         return F.when(~text.rlike(r"(?i)(?<!in)[df]\s*$"), cast)

@@ -66,6 +66,7 @@ def list_files(name: str, path: str, root: Path, session: SessionSource) -> list
 
 def _local_files(name: str, base: str, pattern: str) -> list[SourceFile]:
     folder = Path(base)
+    _refuse_closed_folders(name, folder, pattern)
     names = [str(path.relative_to(folder)) for path in folder.glob(pattern or "**/*")]
     files = []
     for relative in names:
@@ -79,6 +80,19 @@ def _local_files(name: str, base: str, pattern: str) -> list[SourceFile]:
         modified_at = EPOCH + timedelta(microseconds=status.st_mtime_ns // 1000)
         files.append(SourceFile(relative, file.as_uri(), status.st_size, modified_at))
     return files
+
+
+def _refuse_closed_folders(name: str, folder: Path, pattern: str) -> None:
+    """A folder that may not be listed looks like an empty one, and its files as if somebody had deleted them."""
+    parts = (pattern or "**/*").split("/")
+    for depth in range(len(parts)):
+        inner = [folder] if depth == 0 else folder.glob("/".join(parts[:depth]))
+        for place in inner:
+            if place.is_dir() and not os.access(place, os.R_OK | os.X_OK):
+                raise SourceError(
+                    f"source {name}: the folder {place} may not be read by this user. Give it permission to list and "
+                    "enter the folder. Nothing of this run was ingested."
+                )
 
 
 def _remote_files(base: str, pattern: str, session: SessionSource) -> list[SourceFile]:
@@ -136,13 +150,28 @@ def _content_digest(name: str, file: SourceFile) -> str:
             while chunk := stream.read(_CHUNK):
                 found.update(chunk)
     except FileNotFoundError as error:
-        raise TransientError(
-            f"source {name}: {file.name} was there when the files were listed and is gone now. Nothing of this run "
-            "was ingested; run the same command again."
-        ) from error
+        raise _vanished(name, file) from error
     except OSError as error:
         raise SourceError(f"source {name}: {file.name} cannot be read: {error.strerror}.") from error
     return found.hexdigest()
+
+
+def _vanished(name: str, file: SourceFile) -> TransientError:
+    return TransientError(
+        f"source {name}: {file.name} was there when the files were listed and is gone now. Nothing of this run "
+        "was ingested; run the same command again."
+    )
+
+
+def refuse_vanished(name: str, files: Iterable[SourceFile]) -> None:
+    """Looks whether the files that a read failed on are still there.
+
+    Raises:
+        TransientError: one is gone.
+    """
+    for file in files:
+        if is_local(file) and not local_path(file).exists():
+            raise _vanished(name, file)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import reduce
@@ -21,12 +22,13 @@ from pyspark.sql import functions as F
 
 from feature_mart.definitions import Source
 from feature_mart.delta.canonical import row_text
-from feature_mart.delta.errors import SPARK_ERRORS, first_lines
+from feature_mart.delta.damage import full_disk
+from feature_mart.delta.errors import SPARK_ERRORS, first_lines, is_full_disk
 from feature_mart.delta.layout import PERIOD
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
-from feature_mart.errors import SourceError
-from feature_mart.read.conform import FILE, RAW, REASON, quoted_name
+from feature_mart.errors import MartError, SourceError
+from feature_mart.read.conform import FILE, RAW, REASON, in_calendar, quoted_name
 from feature_mart.read.files import (
     FileChanges,
     KnownFile,
@@ -35,6 +37,7 @@ from feature_mart.read.files import (
     compare_files,
     files_digest,
     list_files,
+    refuse_vanished,
 )
 from feature_mart.read.formats import FILE_FORMATS
 from feature_mart.records import EPOCH, MICROSECOND, as_utc, iso
@@ -152,16 +155,15 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
         SourceError: a file cannot be read as declared, or too many of its rows do not fit.
     """
     source = plan.source
-    loaded = FILE_FORMATS[source.format](spark, source, plan.base, plan.changes.to_read)
+    with _file_errors(source, plan.changes.to_read):
+        loaded = FILE_FORMATS[source.format](spark, source, plan.base, plan.changes.to_read)
     frame = _with_time_reason(loaded.frame, source).persist(StorageLevel.MEMORY_AND_DISK)
     try:
-        counts = _counts(frame, source)
-    except SPARK_ERRORS as error:
+        with _file_errors(source, plan.changes.to_read):
+            counts = _counts(frame, source)
+    except MartError:
         frame.unpersist()
-        raise SourceError(
-            f"source {source.name}: its files cannot be read: {first_lines(error)} "
-            "Nothing of this run was ingested; mend or remove the file and run the same command again."
-        ) from error
+        raise
     good, bad = sum(row["good"] for row in counts), sum(row["bad"] for row in counts)
     try:
         _refuse_too_many(source, frame, good, bad, [row[FILE] for row in counts if row["bad"]])
@@ -187,15 +189,33 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
     )
 
 
+@contextmanager
+def _file_errors(source: Source, files: Sequence[SourceFile]) -> Iterator[None]:
+    """Raises our errors in place of Spark's while ``files`` are read."""
+    try:
+        yield
+    except SPARK_ERRORS as error:
+        if is_full_disk(error):
+            raise full_disk(source.name, None) from error
+        refuse_vanished(source.name, files)
+        raise SourceError(
+            f"source {source.name}: its files cannot be read: {first_lines(error)} "
+            "Nothing of this run was ingested; mend or remove the file and run the same command again."
+        ) from error
+
+
 def _with_time_reason(frame: DataFrame, source: Source) -> DataFrame:
-    """A row without an event timestamp belongs to no interval: it is set aside and not lost in a comparison."""
+    """A row without an event timestamp that a calendar has belongs to no interval: it is set aside, and not lost."""
     if source.event_timestamp is None:
         return frame
-    lacks = F.col(REASON).isNull() & quoted_name(source.event_timestamp).isNull()
-    text = f"{source.event_timestamp}: empty, and it is the event timestamp"
+    name, time = source.event_timestamp, quoted_name(source.event_timestamp)
+    said = F.when(time.isNull(), F.lit(f"{name}: empty, and it is the event timestamp")).otherwise(
+        F.lit(f"{name}: not in the years 0001 to 9999")
+    )
+    lacks = F.col(REASON).isNull() & (time.isNull() | ~in_calendar(time))
     raw = row_text(list(source.schema))
     return frame.withColumns(
-        {REASON: F.when(lacks, F.lit(text)).otherwise(F.col(REASON)), RAW: F.when(lacks, raw).otherwise(F.col(RAW))}
+        {REASON: F.when(lacks, said).otherwise(F.col(REASON)), RAW: F.when(lacks, raw).otherwise(F.col(RAW))}
     )
 
 

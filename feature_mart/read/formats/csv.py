@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from feature_mart.definitions import Source
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, RAW, conformed, file_name, quoted_name
-from feature_mart.read.files import SourceFile, is_local, local_path, spark_path
+from feature_mart.read.files import SourceFile, is_local, local_path, refuse_vanished, spark_path
 from feature_mart.read.formats.loaded import Loaded, extra_columns_remark, union_of
 
 _HEADER_BYTES = 1 << 20
@@ -61,6 +61,9 @@ def _header(spark: SparkSession, source: Source, file: SourceFile) -> tuple[str,
             first = spark.read.text(spark_path(file), lineSep=source.options.get("lineSep")).first()
             text = "" if first is None else str(first[0])
         return _first_record(text.removeprefix("\ufeff"), source)
+    except FileNotFoundError:
+        refuse_vanished(source.name, [file])
+        raise
     except (OSError, EOFError, LookupError, zlib.error, csv.Error) as error:
         raise SourceError(
             f"source {source.name}: {file.name} cannot be read: {error}. Nothing of this run was ingested; "

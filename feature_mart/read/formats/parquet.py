@@ -14,7 +14,7 @@ from feature_mart.delta.errors import SPARK_ERRORS, first_lines
 from feature_mart.delta.types import is_widening
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, RAW, REASON, file_name, quoted_name
-from feature_mart.read.files import SourceFile, spark_path
+from feature_mart.read.files import SourceFile, refuse_vanished, spark_path
 from feature_mart.read.formats.loaded import Loaded, extra_columns_remark, union_of
 
 
@@ -41,6 +41,7 @@ def _schema(spark: SparkSession, source: Source, file: SourceFile) -> StructType
     try:
         return spark.read.parquet(spark_path(file)).schema
     except SPARK_ERRORS as error:
+        refuse_vanished(source.name, [file])
         raise SourceError(
             f"source {source.name}: {file.name} is no readable Parquet file: {first_lines(error)}"
         ) from error
