@@ -39,19 +39,28 @@ def parse_instant(text: str) -> datetime:
     return as_utc(datetime.fromisoformat(normal))
 
 
+def moved(moment: datetime, by: timedelta) -> datetime:
+    """``moment + by``, or the calendar's first or last moment where that is outside the years 1 to 9999."""
+    try:
+        return moment + by
+    except OverflowError:
+        return LATEST if by > timedelta(0) else EARLIEST
+
+
 def floor_to(moment: datetime, every: timedelta) -> datetime:
     """The last boundary of intervals of length ``every`` (counted from `ANCHOR`) that is not after ``moment``.
 
-    Raises:
-        OverflowError: there is no such moment in the years 1 to 9999.
+    The interval in which the calendar begins is cut off there.
     """
-    return moment - (moment - ANCHOR) % every
+    return moved(moment, -((moment - ANCHOR) % every))
 
 
 def ceil_to(moment: datetime, every: timedelta) -> datetime:
-    """The first boundary of intervals of length ``every`` (counted from `ANCHOR`) that is not before ``moment``."""
-    floor = floor_to(moment, every)
-    return floor if floor == moment else floor + every
+    """The first boundary of intervals of length ``every`` (counted from `ANCHOR`) that is not before ``moment``.
+
+    The interval in which the calendar ends is cut off there.
+    """
+    return moved(moment, (ANCHOR - moment) % every)
 
 
 @dataclass(frozen=True, order=True)
@@ -77,6 +86,11 @@ class Interval:
         """The inverse of `to_json`."""
         start, end = pair
         return cls(parse_instant(start), parse_instant(end))
+
+
+def numbered(number: int, every: timedelta) -> Interval:
+    """The interval of length ``every`` that is ``number`` such lengths from `ANCHOR`, as far as the calendar goes."""
+    return Interval(moved(ANCHOR, every * number), moved(ANCHOR, every * (number + 1)))
 
 
 def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from feature_mart.delta.canonical import row_text
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table, visible
-from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged
+from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, numbered
 
 _INSERTED = ("insert", "update_postimage")
 
@@ -57,4 +57,4 @@ def changed_intervals(
     )
     with delta_errors(table.name):
         slices = [row["slice"] for row in changed.collect()]
-    return merged(Interval(ANCHOR + every * number, ANCHOR + every * (number + 1)) for number in slices)
+    return merged(numbered(number, every) for number in slices)

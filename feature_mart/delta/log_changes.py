@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from feature_mart.delta.log import RustLog
 from feature_mart.delta.tables import ENGINE_PREFIX, Table
-from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged
+from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, numbered
 
 Values: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
@@ -45,7 +45,7 @@ def changed_intervals_by_log(
     only_added = set(feed[_CHANGE].unique().to_pylist()) <= {"insert"}
     numbers = changed[_SLICE].unique() if only_added else _net_slices(changed)
     found = [int(number) for number in numbers.to_pylist() if number is not None]
-    return merged(Interval(ANCHOR + every * number, ANCHOR + every * (number + 1)) for number in found)
+    return merged(numbered(number, every) for number in found)
 
 
 def _slices(times: Values, every: timedelta) -> pa.Array[Any]:

@@ -23,7 +23,7 @@ from feature_mart.history.key_values import key_values
 from feature_mart.history.matching import match_inputs
 from feature_mart.history.values import plain, plain_row
 from feature_mart.history.writer import Writer, writer_of
-from feature_mart.records import EARLIEST, LATEST, Interval, floor_to, iso, parse_instant
+from feature_mart.records import EARLIEST, LATEST, Interval, floor_to, iso, moved, parse_instant
 
 _SAID = ("run_id", "git_commit", "git_dirty", "definition_hash", "pipeline", "horizon", "reason", "engine")
 
@@ -190,4 +190,4 @@ def _reach(
         return None, horizon
     rules = view.materialize
     start = max(floor_to(moment, rules.every), interval.start)
-    return start - rules.lookback, min(start + rules.every, interval.end) + rules.lookahead
+    return moved(start, -rules.lookback), moved(min(moved(start, rules.every), interval.end), rules.lookahead)

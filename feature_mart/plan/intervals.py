@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from feature_mart.records import Interval, ceil_to, floor_to, merged, without
+from feature_mart.records import Interval, ceil_to, floor_to, merged, moved, without
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,8 @@ def affected_by(
     the intervals that touch [x - lookahead, x + lookback].
     """
     return merged(
-        Interval(floor_to(span.start - lookahead, every), ceil_to(span.end + lookback, every)) for span in changed
+        Interval(floor_to(moved(span.start, -lookahead), every), ceil_to(moved(span.end, lookback), every))
+        for span in changed
     )
 
 
@@ -97,7 +98,7 @@ def wanted_range(
     if start is not None:
         begins = [floor_to(start, every)]
     elif earliest is not None:
-        begins.append(floor_to(earliest - lookahead, every))
+        begins.append(floor_to(moved(earliest, -lookahead), every))
     begin = min(begins, default=end)
     if begin < end:
         return Interval(begin, end)

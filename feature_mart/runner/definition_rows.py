@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 from feature_mart.build.run import Range, run_definition
 from feature_mart.definitions import FeatureView
 from feature_mart.read.inputs import cut, rows_of
+from feature_mart.records import moved
 from feature_mart.runner.ingest import Input
 
 
@@ -40,7 +41,7 @@ def _cut_input(view: FeatureView, entry: Input, span: Range) -> DataFrame:
     rows = rows_of(entry.table, entry.version.version)
     if span.start is None:
         return cut(rows, entry.event_timestamp, None, span.end)
-    return cut(rows, entry.event_timestamp, span.start - rules.lookback, span.end + rules.lookahead)
+    return cut(rows, entry.event_timestamp, moved(span.start, -rules.lookback), moved(span.end, rules.lookahead))
 
 
 def _inside(view: FeatureView, frame: DataFrame, span: Range) -> DataFrame:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from feature_mart.records import (
     ANCHOR,
+    EARLIEST,
     EPOCH,
+    LATEST,
     MICROSECOND,
     CheckReport,
     CheckResult,
@@ -20,6 +22,8 @@ from feature_mart.records import (
     floor_to,
     iso,
     merged,
+    moved,
+    numbered,
     parse_instant,
     without,
 )
@@ -106,3 +110,15 @@ def test_a_report_with_a_failed_error_is_not_publishable() -> None:
     assert CheckReport(1, (warned,)).is_publishable
     assert not CheckReport(1, (warned, failed)).is_publishable
     assert CheckReport(1, (warned, failed)).counts() == {"passed": 0, "warned": 1, "failed": 1}
+
+
+def test_intervals_end_where_the_calendar_does() -> None:
+    week = timedelta(days=7)
+    assert floor_to(EARLIEST, timedelta(days=30)) == EARLIEST
+    assert ceil_to(LATEST, week) == LATEST
+    assert moved(EARLIEST, -week) == EARLIEST
+    assert moved(LATEST, week) == LATEST
+    number = (LATEST - ANCHOR) // week
+    assert numbered(number, week).end == LATEST
+    assert numbered(0, week) == Interval(ANCHOR, ANCHOR + week)
+    assert numbered(-1, week) == Interval(ANCHOR - week, ANCHOR)
