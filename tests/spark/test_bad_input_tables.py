@@ -1,11 +1,9 @@
-"""Tables that somebody or something else wrote, deleted or damaged, and a disk without room: told, and nothing lost."""
+"""Tables that somebody or something else wrote, deleted or damaged: told, and nothing lost."""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +14,6 @@ from pyspark.sql import SparkSession
 from feature_mart import FeatureStore, TableError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
-from feature_mart.runner.workspace import Event, ignore
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
 
 HEADER = "customer_id,order_no,ordered_at,amount\n"
@@ -26,8 +23,8 @@ BUILT = [(1, "a", 5.0), (1, "c", 2.5), (2, "b", 7.5), (3, "x", 1.0)]
 WITH_LATE = [*BUILT, (9, "late", 9.0)]
 
 
-def store_of(spark: SparkSession, root: Path, told: Callable[[Event], None] = ignore) -> FeatureStore:
-    return FeatureStore(root, spark=engine_session(spark), now=FixedClock("2011-01-03T12:00:00Z"), on_event=told)
+def store_of(spark: SparkSession, root: Path) -> FeatureStore:
+    return FeatureStore(root, spark=engine_session(spark), now=FixedClock("2011-01-03T12:00:00Z"))
 
 
 def mart(root: Path, *arguments: str) -> Result:
@@ -178,44 +175,3 @@ def test_a_damaged_table_that_is_moved_away_is_made_anew(started_spark: SparkSes
     (built / "warehouse/orders").rename(built / "damaged")
     store_of(started_spark, built).build()
     assert rows(started_spark, built) == rows(started_spark, built, "orders") == BUILT
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of two megabytes."""
-    place = tmp_path / "small disk"
-    place.mkdir()
-    root = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    options = f"size=2m,uid={os.geteuid()},gid={os.getegid()}"
-    subprocess.run([*root, "mount", "-t", "tmpfs", "-o", options, "tmpfs", str(place)], check=True)
-    try:
-        yield place
-    finally:
-        subprocess.run([*root, "umount", str(place)], check=True)
-
-
-@pytest.mark.parametrize("subject", ["orders", "customer_orders"])
-def test_a_full_disk_is_named_and_the_version_before_stays(
-    started_spark: SparkSession, tmp_path: Path, small_disk: Path, subject: str
-) -> None:
-    root = write_tiny_mart(tmp_path / "mart", {"conf/base.yml": f"mart: tiny\nwarehouse: '{small_disk}'\n"})
-    write_files(root, {"data/orders/x.csv": f"{HEADER}3,x,2011-01-02 12:00:00,1.0\n"})
-    store_of(started_spark, root).build()
-    write_files(root, LATE)
-    filler = small_disk / "filler"
-
-    def fill(event: Event) -> None:
-        if (event.kind, event.subject) == ("started", subject):
-            state = os.statvfs(small_disk)
-            filler.write_bytes(b"x" * (state.f_bavail * state.f_frsize))
-
-    with pytest.raises(TableError) as caught:
-        store_of(started_spark, root, fill).build()
-    said = f"table {subject}: the disk is full ({small_disk}/{subject}, on the disk mounted at {small_disk}: 0 of "
-    assert caught.value.message.startswith(said)
-    assert "free some space there" in caught.value.message
-    assert "\tat " not in caught.value.message
-    assert rows(started_spark, root) == BUILT
-    filler.unlink()
-    store_of(started_spark, root).build()
-    assert rows(started_spark, root) == rows(started_spark, root, "orders") == WITH_LATE
