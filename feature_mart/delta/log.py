@@ -140,7 +140,7 @@ class RustLog:
 
     def _refuse_emptied(self) -> None:
         """A commit with nothing in it is one that was lost: neither delta-rs nor Spark would say a word."""
-        versions = (None if self._folder is None else commit_versions(self._folder)) or []
+        versions: Sequence[int] = (None if self._folder is None else commit_versions(self._folder)) or []
         for version in versions:
             if self._folder is not None and is_emptied(self._folder, version):
                 raise self._damaged("a commit is empty")
