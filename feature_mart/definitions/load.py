@@ -112,6 +112,7 @@ class _Assembly:
             view = assemble_view(self.declared[name], around)
             if view is not None:
                 around.views[name] = view
+        self._check_columns(around)
         self._check_leaks(around.views)
         self._check_unused()
         services = read_services(self.files, around.views, self.known_views, self.problems)
@@ -250,6 +251,12 @@ class _Assembly:
     def _entries(read: ReadFile[FeatureViewFile]) -> int:
         features = read.document.data.get("features") if isinstance(read.document.data, dict) else None
         return len(features) if isinstance(features, dict) else 0
+
+    def _check_columns(self, around: Surroundings) -> None:
+        for name in around.views:
+            logic = self.declared[name].logic
+            if logic is not None and logic.sql is not None:
+                logic.sql.check_columns(around.columns, self.problems)
 
     def _check_leaks(self, views: Mapping[str, FeatureView]) -> None:
         for name, view in views.items():

@@ -47,6 +47,20 @@ class SqlDefinition:
         columns: list[str | None] | None = answer["columns"]
         return columns
 
+    def check_columns(self, lookup: Lookup, problems: Problems) -> None:
+        """Tell of columns that it names and no input has; ``lookup`` gives those of an input, None where not known."""
+        inputs = {name: lookup(name) for name in sorted({table.name for table in self.tables})}
+        question = ("unknown columns", self.text, inputs)
+        if self._memo.recall(question) is None:
+            from feature_mart.definitions.sql_unknown import check_columns
+
+            found = Problems()
+            check_columns(self.query, inputs, found)
+            for problem in found.errors():
+                problems.add(problem)
+            if not found.errors():  # what has to be mended is looked at again each time
+                self._memo.keep(question, {})
+
     def check_leaks(self, timed: Mapping[str, str], problems: Problems) -> None:
         """Tell of feature views that it joins without looking at time; ``timed``: view to its event timestamp."""
         question = ("leaks", self.file, self.text, sorted(timed.items()))

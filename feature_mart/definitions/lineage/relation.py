@@ -66,14 +66,16 @@ class Scope:
     inputs: set[str] = field(default_factory=set)
     aliases: dict[str, Lineage] = field(default_factory=dict)
     windows: dict[str, exp.Expr] = field(default_factory=dict)
+    # Names that no input is known to have: one list for all scopes of a query.
+    unknown: list[exp.Column] = field(default_factory=list)
 
     def inner(self) -> Scope:
         """A scope within this one."""
-        return Scope(self.ctes, self.query, outer=self)
+        return Scope(self.ctes, self.query, outer=self, unknown=self.unknown)
 
     def beside(self) -> Scope:
         """A scope for what is joined to this one, which LATERAL alone may look into."""
-        return Scope(self.ctes, self.query, outer=self, is_beside=True)
+        return Scope(self.ctes, self.query, outer=self, is_beside=True, unknown=self.unknown)
 
     def around(self) -> Scope | None:
         """What a subquery in FROM may look into: nothing of the query that it is joined in."""

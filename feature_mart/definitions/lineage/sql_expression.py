@@ -86,7 +86,10 @@ def _column(node: exp.Expr, scope: Scope) -> Lineage:
     assert isinstance(node, exp.Column)
     parts = [part.name for part in node.parts]
     found = scope.resolve(parts)
-    return unresolved(f"{'.'.join(parts)}: no column that its inputs are known to have") if found is None else found
+    if found is not None:
+        return found
+    scope.unknown.append(node)
+    return unresolved(f"{'.'.join(parts)}: no column that its inputs are known to have")
 
 
 def _star(node: exp.Expr, scope: Scope) -> Lineage:

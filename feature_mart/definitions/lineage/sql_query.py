@@ -26,17 +26,25 @@ def query_lineage(tree: exp.Query, lookup: Lookup) -> Relation:
     return _Reader(lookup).whole(tree)
 
 
+def unknown_columns(tree: exp.Query, lookup: Lookup) -> list[exp.Column]:
+    """The names in a query that stand for no column, as far as the columns of its inputs are known; in its order."""
+    reader = _Reader(lookup)
+    reader.whole(tree)
+    return reader.unknown
+
+
 class _Reader:
     def __init__(self, lookup: Lookup) -> None:
         self.lookup = lookup
+        self.unknown: list[exp.Column] = []
 
     def whole(self, tree: exp.Query) -> Relation:
-        return self.query(tree, Scope({}, self.query))
+        return self.query(tree, Scope({}, self.query, unknown=self.unknown))
 
     def query(self, node: exp.Expr, outer: Scope) -> Relation:
         """A query where it stands within ``outer``, whose CTEs and columns it may use."""
         ctes = self._ctes(node, outer)
-        around = outer if ctes is outer.ctes else Scope(ctes, self.query, outer=outer)
+        around = outer if ctes is outer.ctes else Scope(ctes, self.query, outer=outer, unknown=self.unknown)
         if isinstance(node, exp.SetOperation):
             given = self._set_operation(node, around)
         elif isinstance(node, exp.Subquery):
@@ -54,7 +62,7 @@ class _Reader:
         clause = node.args.get("with_")
         if clause is None:
             return outer.ctes
-        scope = Scope(dict(outer.ctes), self.query, outer=outer.outer)
+        scope = Scope(dict(outer.ctes), self.query, outer=outer.outer, unknown=self.unknown)
         found: dict[str, Relation] = dict(outer.ctes)
         scope.ctes = found
         for cte in clause.expressions:
@@ -68,7 +76,7 @@ class _Reader:
     def _recursive(self, node: exp.SetOperation, name: str, names: Sequence[str], scope: Scope) -> Relation:
         known = self.query(node.this, scope).renamed(names)
         for _ in range(_MOST_ROUNDS):
-            within = Scope({**scope.ctes, name: known}, self.query, outer=scope.outer)
+            within = Scope({**scope.ctes, name: known}, self.query, outer=scope.outer, unknown=self.unknown)
             grown = self.query(node, within).renamed(names)
             if (grown.columns, grown.rows) == (known.columns, known.rows):
                 break
@@ -176,7 +184,9 @@ class _Reader:
         if isinstance(node, exp.Table):
             return _generated(node.this, names, scope)
         # A subquery of FROM sees the CTEs around it, and none of the tables beside it.
-        return self.query(node, Scope(scope.ctes, self.query, outer=scope.around())).renamed(names)
+        return self.query(node, Scope(scope.ctes, self.query, outer=scope.around(), unknown=self.unknown)).renamed(
+            names
+        )
 
     def _lateral(self, node: exp.Lateral, scope: Scope) -> Relation:
         if isinstance(node.this, (exp.Subquery, exp.Query)):

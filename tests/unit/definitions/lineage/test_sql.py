@@ -11,7 +11,7 @@ from sqlglot import exp
 
 from feature_mart.definitions.lineage.model import Lineage
 from feature_mart.definitions.lineage.relation import Relation
-from feature_mart.definitions.lineage.sql_query import query_lineage
+from feature_mart.definitions.lineage.sql_query import query_lineage, unknown_columns
 
 CASES = Path(__file__).with_name("queries.txt")
 COLUMN = re.compile(r"(\w+) (?:\w+(?:<[^ ]*>)?)(?:, |$)")
@@ -40,6 +40,13 @@ def lineage_of(query: str) -> Relation:
     return query_lineage(tree, lambda table: None if table in UNKNOWN else TABLES[table])
 
 
+def unknown_in(query: str) -> list[str]:
+    tree = sqlglot.parse_one(query, dialect="spark")
+    assert isinstance(tree, exp.Query)
+    found = unknown_columns(tree, lambda table: None if table in UNKNOWN else TABLES[table])
+    return [column.sql("spark") for column in found]
+
+
 def said(relation: Relation) -> str:
     return "\n".join(
         f"{name}: {spoken(given)}".rstrip() for name, given in (*relation.columns, ("rows", relation.rows))
@@ -62,6 +69,7 @@ def test_queries(name: str) -> None:
     relation = lineage_of(query)
     assert said(relation) == expected
     assert relation.further is None
+    assert unknown_in(query) == []
 
 
 # What Spark's plan cannot show, or shows otherwise.
@@ -172,3 +180,22 @@ def test_the_order_of_names_changes_nothing() -> None:
     other = lineage_of("select OrderID from customers c join orders o on c.CustomerID = o.CustomerID and country = 'x'")
     assert [spoken(part[1]) for part in one.columns] == [spoken(part[1]) for part in other.columns]
     assert set(one.rows.uses) == set(other.rows.uses)
+
+
+@pytest.mark.parametrize(
+    ("query", "unknown"),
+    [
+        ("select Amout from orders", ["Amout"]),
+        (
+            "select o.OrderID from orders o join customers c on o.CustomerID = c.CustomerId where c.city = 'x'",
+            ["c.city"],
+        ),
+        ("with unused as (select nothing from orders) select OrderID from orders", ["nothing"]),
+        ("select OrderID from orders where exists (select 1 from customers where region = 1)", ["region"]),
+        ("select Address.city.name, Address.anything from orders", []),
+        ("select Anything, e.more from events e", []),
+        ("select Anything from events join orders using (OrderID)", []),
+    ],
+)
+def test_names_that_no_input_has(query: str, unknown: list[str]) -> None:
+    assert unknown_in(query) == unknown
