@@ -121,7 +121,7 @@ class Mart:
             time.sleep(delay)
             return process.poll() is None
         finally:
-            kill_group(process)
+            kill_session(process)
 
     def check(self, spark: SparkSession) -> None:
         """Every table is readable by both readers and as its provenance says; what was published has not changed."""
@@ -150,12 +150,28 @@ class Mart:
             assert frame.where(" or ".join(spans)).count() == newest["rows"], name
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
-    """Kills the command and its Java at once, and waits until the group is gone."""
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+def session_members(leader: int) -> list[int]:
+    """The living processes of the session that ``leader`` started; ``pyspark.daemon`` has a group of its own in it."""
+    listing = subprocess.run(["ps", "-A", "-o", "pid=,stat="], capture_output=True, text=True, check=True).stdout
+    members = []
+    for pid, state in (line.split() for line in listing.splitlines()):
+        try:
+            if not state.startswith("Z") and os.getsid(int(pid)) == leader:
+                members.append(int(pid))
+        except ProcessLookupError:  # it ended since it was listed
+            continue
+    return members
+
+
+def kill_session(process: subprocess.Popen[str]) -> None:
+    """Kills the command, its Java and Java's Python workers, and waits until all of them are gone."""
+    while members := session_members(process.pid):
+        for pid in members:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        time.sleep(0.01)
     process.communicate(timeout=60)
 
 
@@ -173,7 +189,7 @@ def kill_and_compare(
     try:
         output, _ = process.communicate(timeout=600)
     finally:
-        kill_group(process)
+        kill_session(process)
     assert process.returncode == 0, output
     mart.check(spark)
 
