@@ -31,12 +31,18 @@ class Context:
     """What a rule may compare with beside the rows themselves.
 
     ``rows_before`` is the view's row count before this build and ``replaced`` how many of those this build replaces;
-    both None where nobody asked or nothing was there.
+    both None where nobody asked or nothing was there. ``latest_kept`` is no earlier than the last event timestamp of
+    the rows that stay; None where none do.
     """
 
     horizon: datetime
     rows_before: int | None = None
     replaced: int | None = None
+    latest_kept: datetime | None = None
+
+    def rows_after(self, rows: int) -> int:
+        """How many rows the view has once ``rows`` are published."""
+        return (self.rows_before or 0) - (self.replaced or 0) + rows
 
 
 Judge = Callable[[Sequence[Any], int, Context], tuple[bool, int, str]]
@@ -89,8 +95,9 @@ def _row_count(view: FeatureView, check: Check) -> Rule:
 
     def judge(measured: Sequence[Any], rows: int, context: Context) -> tuple[bool, int, str]:
         bounds = [f"at least {least}" if least is not None else "", f"at most {most}" if most is not None else ""]
-        passed = (least is None or rows >= least) and (most is None or rows <= most)
-        return passed, int(not passed), f"{rows} rows; allowed: {' and '.join(filter(None, bounds))}"
+        after = context.rows_after(rows)
+        passed = (least is None or after >= least) and (most is None or after <= most)
+        return passed, int(not passed), f"{after} rows; allowed: {' and '.join(filter(None, bounds))}"
 
     return Rule(check.name, check.severity, judge=judge)
 
@@ -102,7 +109,7 @@ def _row_count_change(view: FeatureView, check: Check) -> Rule:
     def judge(measured: Sequence[Any], rows: int, context: Context) -> tuple[bool, int, str]:
         if not context.rows_before:
             return True, 0, "no version to compare with"
-        after = context.rows_before - (context.replaced or 0) + rows
+        after = context.rows_after(rows)
         change = abs(after - context.rows_before) / context.rows_before
         passed = change <= most
         text = f"{context.rows_before} rows before, {after} after: a change of {change:.1%}; allowed: {most:.1%}"
@@ -134,9 +141,10 @@ def _freshness(view: FeatureView, check: Check) -> Rule:
     most = check.arguments.maximum_age
 
     def judge(measured: Sequence[Any], rows: int, context: Context) -> tuple[bool, int, str]:
-        if measured[0] is None:
+        built = None if measured[0] is None else EPOCH + measured[0] * MICROSECOND
+        latest = max(filter(None, [built, context.latest_kept]), default=None)
+        if latest is None:
             return False, 1, "there are no rows"
-        latest = EPOCH + measured[0] * MICROSECOND
         passed = context.horizon - latest <= most
         text = (
             f"the latest row is of {iso(latest)}, {spoken_duration(context.horizon - latest)} "

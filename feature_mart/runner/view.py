@@ -168,15 +168,23 @@ def _spans(step: Step) -> list[Range]:
 
 
 def _context(task: Task, step: Step, state: ViewState | None) -> Context:
-    if state is None or all(check.kind != "row_count_change" for check in task.view.checks):
+    """What checks of the whole view need to know of the rows that this build does not make."""
+    if state is None:
         return Context(step.horizon)
+    kept = None if step.replaces_everything or _is_rebuilt(step, state.latest) else state.latest
+    if all(check.kind not in ("row_count", "row_count_change") for check in task.view.checks):
+        return Context(step.horizon, latest_kept=kept)
     with delta_errors(task.table.name):
         before = task.table.read(state.version)
         rows = before.count()
         if step.replaces_everything:
             return Context(step.horizon, rows, rows)
         condition = rows_in(task.view, step.intervals or ()).condition
-        return Context(step.horizon, rows, before.where(str(condition)).count())
+        return Context(step.horizon, rows, before.where(str(condition)).count(), kept)
+
+
+def _is_rebuilt(step: Step, moment: datetime | None) -> bool:
+    return moment is not None and any(span.start <= moment < span.end for span in step.intervals or ())
 
 
 def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected, checked: Checked) -> WriteResult:

@@ -214,6 +214,28 @@ def test_a_failed_check_publishes_nothing(tiny: OPEN, tmp_path: Path) -> None:
     assert len(store.history("customer_orders")) == 1
 
 
+def test_a_day_without_rows_does_not_fail_checks_of_the_whole_view(tiny: OPEN) -> None:
+    checked = """
+        pipeline: daily
+        description: Orders by customer.
+        owner: growth@example.com
+        feature_views:
+          - name: customer_orders
+            definition: features/orders.sql
+            entities: [customer]
+            event_timestamp: ordered_at
+            materialize: {mode: interval, every: 1d}
+            checks: [{row_count: {minimum: 3, maximum: 3}}, {freshness: 2d}]
+        """
+    tiny({"pipelines/daily.yml": checked}).build()
+    store = tiny(now="2011-01-04T12:00:00Z")
+    assert store.build().committed
+    assert store.history("customer_orders")[0]["intervals"] == [["2011-01-03T00:00:00Z", "2011-01-04T00:00:00Z"]]
+    assert rows(store) == FIRST
+    with pytest.raises(CheckFailed, match="2d 14h before the horizon; allowed: 2d"):
+        tiny(now="2011-01-05T12:00:00Z").build()
+
+
 def test_quarantined_rows_are_set_aside_and_the_rest_is_published(tiny: OPEN, tmp_path: Path) -> None:
     pipeline = (write_tiny_mart(tmp_path / "other") / "pipelines/daily.yml").read_text()
     store = tiny({"pipelines/daily.yml": pipeline + '    checks: [{sql: "amount < 6", severity: quarantine}]\n'})

@@ -221,6 +221,18 @@ def test_no_rows_at_all(spark: SparkSession, plain: FeatureView) -> None:
     assert result_of(report, "fresh").message == "there are no rows"
 
 
+def test_rules_about_the_whole_view_count_the_rows_that_stay(spark: SparkSession, plain: FeatureView) -> None:
+    view = with_check(
+        plain,
+        ("count", RowCountArguments(8, 9), "error"),
+        ("fresh", FreshnessArguments(timedelta(days=1)), "error"),
+    )
+    report = run(view, frame(spark, []), Context(HORIZON, 10, 2, HORIZON - timedelta(hours=3)))[2]
+    assert report.is_publishable
+    assert result_of(report, "count").message == "8 rows; allowed: at least 8 and at most 9"
+    assert result_of(report, "fresh").message.endswith("3h before the horizon; allowed: 1d")
+
+
 def test_a_sql_rule_that_is_null_is_not_violated(spark: SparkSession, plain: FeatureView) -> None:
     view = with_check(plain, ("sql: amount < 5", SqlArguments("amount < 5"), "error"))
     found = result_of(run(view, frame(spark, SAMPLE))[2], "sql: amount < 5")
