@@ -184,8 +184,8 @@ class Provenance:
     """What a Delta commit says about itself, as JSON in its ``userMetadata``.
 
     ``coverage`` lists the ranges that an interval view holds after this commit, each with the hash of the definition
-    that made it; ``definition`` is the text behind ``definition_hash``, so that a commit made from a dirty work tree
-    explains itself too.
+    that made it (empty where inputs have changed it since); ``definition`` is the text behind ``definition_hash``, so
+    that a commit made from a dirty work tree explains itself too.
     """
 
     run: Run

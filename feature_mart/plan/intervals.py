@@ -9,10 +9,13 @@ from typing import Any
 
 from feature_mart.records import Interval, ceil_to, floor_to, merged, moved, without
 
+# In place of a definition's hash: inputs have changed the range since it was built. No definition's hash is empty.
+OUTDATED = ""
+
 
 @dataclass(frozen=True)
 class Covered:
-    """A range of time that a view holds, and the definition that made it."""
+    """A range of time that a view holds, and the definition that made it (or `OUTDATED`)."""
 
     interval: Interval
     definition_hash: str
@@ -57,14 +60,16 @@ def covered_after(
 ) -> tuple[Covered, ...]:
     """What a view holds after ``built`` was committed.
 
-    Ranges that inputs have changed and this commit did not rebuild are left out, so the next build finds them missing.
+    Ranges that inputs have changed and this commit did not rebuild are kept as `OUTDATED`: were they left out, a next
+    build would find those in the midst missing, but not those at the front, as a view begins where its coverage does.
     """
     gone = [*affected, *built]
     kept = [
         Covered(interval, entry.definition_hash) for entry in covered for interval in without([entry.interval], gone)
     ]
+    due = [Covered(interval, OUTDATED) for interval in without(merged(affected), built)]
     new = [Covered(interval, definition_hash) for interval in merged(built)]
-    return tuple(_joined(sorted([*kept, *new], key=lambda entry: entry.interval)))
+    return tuple(_joined(sorted([*kept, *due, *new], key=lambda entry: entry.interval)))
 
 
 def _joined(entries: Iterable[Covered]) -> list[Covered]:

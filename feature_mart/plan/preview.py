@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from feature_mart.definitions import FeatureView, Project
 from feature_mart.plan.definition_change import DefinitionChange
+from feature_mart.plan.intervals import OUTDATED
 from feature_mart.records import Interval, iso
 
 _SHOWN_FILES = 20
@@ -199,7 +200,7 @@ def _features(view: FeatureView, feature: str) -> list[str]:
 
 def stale_ranges(covered: Sequence[Any], definition_hash: str) -> tuple[Interval, ...]:
     """The ranges that a view holds as an earlier definition made them."""
-    return tuple(entry.interval for entry in covered if entry.definition_hash != definition_hash)
+    return tuple(entry.interval for entry in covered if entry.definition_hash not in (definition_hash, OUTDATED))
 
 
 def moment(value: Any) -> str | None:

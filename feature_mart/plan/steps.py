@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from feature_mart.definitions import FeatureView
-from feature_mart.plan.intervals import Covered, to_build, wanted_range
-from feature_mart.records import Interval, TableVersion, floor_to, parse_instant
+from feature_mart.plan.intervals import OUTDATED, Covered, to_build, wanted_range
+from feature_mart.records import Interval, TableVersion, floor_to, iso, merged, parse_instant
 
 Action = Literal["build", "skip"]
 
@@ -132,10 +132,24 @@ def change_text(state: ViewState, pinned: Mapping[str, TableVersion], names: Seq
     """Which inputs moved from where to where, for people."""
     parts = []
     for name in names:
-        was = state.inputs.get(name)
-        now = pinned[name].version
-        parts.append(f"{name} v{was.version} → v{now}" if was and was.version >= 0 else f"{name} is new")
+        was, now = state.inputs.get(name), pinned[name]
+        if was is None or was.version < 0:
+            parts.append(f"{name} is new")
+        elif was.table_id != now.table_id:
+            parts.append(f"{name} is another table of that name, at v{now.version}")
+        else:
+            parts.append(f"{name} v{was.version} → v{now.version}")
     return "inputs changed: " + ", ".join(parts)
+
+
+def clock_remark(state: ViewState | None, request: Request, horizon: datetime) -> str | None:
+    """What to say where now is before the last build's horizon: a clock went back, or that build had a later end."""
+    if request.end is not None or state is None or state.horizon is None or horizon >= state.horizon:
+        return None
+    return (
+        f"the horizon {iso(horizon)} is before the last build's, {iso(state.horizon)}: the clock went back, or that "
+        "build was given a later --end. What lies after it is built when it is reached again, or with --end"
+    )
 
 
 def held_step(view: FeatureView, state: ViewState | None, request: Request, horizon: datetime) -> Step | None:
@@ -195,7 +209,8 @@ def plan_intervals(
     if state is not None and not request.full_refresh and is_superseded(state, pinned):
         return Step(view.name, "skip", "a newer build has published this view already", horizon, intervals=())
     covered = () if state is None else state.covered
-    affected = found.affected or ()
+    # Where all may have changed, what a first chunk or a backfill leaves as it was is due all the same.
+    affected = merged(entry.interval for entry in covered) if found.affected is None else found.affected
     accepted = _accepted(view, state, request, found)
     wanted = wanted_range(
         every=view.materialize.every,
@@ -229,7 +244,7 @@ def _accepted(view: FeatureView, state: ViewState | None, request: Request, foun
         # A backfill brings the range that it names to the definition of today.
         return {view.definition_hash}
     if state.definition_hash == view.definition_hash or found.accepts_older:
-        return {view.definition_hash, *(entry.definition_hash for entry in state.covered)}
+        return {view.definition_hash, *(entry.definition_hash for entry in state.covered)} - {OUTDATED}
     return {view.definition_hash}
 
 
@@ -243,4 +258,7 @@ def _reason(view: FeatureView, state: ViewState | None, pinned: Mapping[str, Tab
     names = input_changes(state, pinned)
     if names:
         return change_text(state, pinned, names)
-    return "backfill" if request.start is not None else "the horizon moved"
+    if request.start is not None:
+        return "backfill"
+    is_due = any(entry.definition_hash == OUTDATED for entry in state.covered)
+    return "an earlier build left ranges that inputs had changed" if is_due else "the horizon moved"

@@ -20,7 +20,7 @@ from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, e
 from feature_mart.history.restore import release
 from feature_mart.plan.definition_change import definition_record
 from feature_mart.plan.intervals import chunks, covered_after
-from feature_mart.plan.steps import Request, Step, ViewState
+from feature_mart.plan.steps import Request, Step, ViewState, clock_remark
 from feature_mart.records import EPOCH, CheckReport, Provenance, Run, TableVersion, WriteResult, iso
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
@@ -70,6 +70,9 @@ def build_view(
     expected = expected_state(task.table)
     state = view_state(task.table)
     step = plan_step(workspace, view, state, inputs, request)
+    remark = clock_remark(state, request, step.horizon)
+    if remark is not None:
+        workspace.tell(Event("remark", view.name, remark))
     if step.action == "skip" and state is not None and state.on_hold and not step.held:
         return _release(task, expected)
     if step.action == "skip":

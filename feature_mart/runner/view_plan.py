@@ -69,7 +69,8 @@ def plan_step(
     if view.materialize.mode == "full":
         return plan_whole(view, state, pinned, request, horizon)
     affected: tuple[Interval, ...] | None = ()
-    if state is not None and not request.full_refresh:
+    # Of a view that is replaced as a whole, nothing is left that could be out of date.
+    if state is not None and not (request.full_refresh and request.start is None):
         affected = affected_intervals(view, state, inputs, changes_of)
     is_anew = state is None or request.full_refresh or affected is None
     found = Found(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_mart.plan.intervals import Covered, affected_by, chunks, covered_after, to_build, wanted_range
+from feature_mart.plan.intervals import OUTDATED, Covered, affected_by, chunks, covered_after, to_build, wanted_range
 from feature_mart.records import Interval
 
 DAY = timedelta(days=1)
@@ -36,7 +36,7 @@ def test_what_is_missing_foreign_or_affected_is_built(ours: set[int], theirs: se
 
 
 @given(st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)), st.sets(st.integers(0, 20)))
-def test_coverage_forgets_what_was_affected_and_not_rebuilt(
+def test_coverage_marks_what_was_affected_and_not_rebuilt(
     before: set[int], built: set[int], affected: set[int]
 ) -> None:
     after = covered_after(
@@ -47,6 +47,7 @@ def test_coverage_forgets_what_was_affected_and_not_rebuilt(
     )
     assert days([entry.interval for entry in after if entry.definition_hash == "new"]) == built
     assert days([entry.interval for entry in after if entry.definition_hash == "old"]) == before - built - affected
+    assert days([entry.interval for entry in after if entry.definition_hash == OUTDATED]) == affected - built
 
 
 def test_coverage_survives_json() -> None:

@@ -11,7 +11,7 @@ import pytest
 from feature_mart.definitions import Definition, FeatureView, load_project
 from feature_mart.plan.definition_change import definition_record, only_adds_features
 from feature_mart.plan.intervals import Covered
-from feature_mart.plan.steps import Found, Request, ViewState, horizon_of, plan_intervals, plan_whole
+from feature_mart.plan.steps import Found, Request, ViewState, clock_remark, horizon_of, plan_intervals, plan_whole
 from feature_mart.records import Interval, TableVersion
 from feature_mart.testing import write_tiny_mart
 
@@ -66,13 +66,23 @@ def test_a_whole_view_is_built_only_for_a_reason(whole: FeatureView) -> None:
     assert planned(whole, known) == "skip: up to date"
     assert planned(whole, known, full_refresh=True) == "build: full refresh"
     assert planned(whole, known, pinned={"orders": newer}) == "build: inputs changed: orders v3 → v4"
-    assert planned(whole, known, pinned={"orders": other}) == "build: inputs changed: orders v3 → v3"
+    assert planned(whole, known, pinned={"orders": other}) == (
+        "build: inputs changed: orders is another table of that name, at v3"
+    )
     assert planned(whole, known, pinned={**PINNED, "more": newer}) == "build: inputs changed: more is new"
     assert planned(whole, known, pinned={"orders": older}) == "skip: a newer build has published this view already"
     assert planned(whole, state(whole, definition_hash="x")) == "build: definition changed"
     assert planned(whole, known, horizon=later) == "skip: up to date"
     assert planned(whole, known, horizon=later, end=True) == "build: the horizon moved"
     assert planned(whole, state(whole, latest_input=later), horizon=later) == "build: the horizon moved"
+
+
+def test_a_horizon_that_went_back_is_remarked_on(view: FeatureView) -> None:
+    known, early = state(view), BASE + 2 * DAY
+    assert "is before the last build's, 2011-01-04T00:00:00Z" in str(clock_remark(known, Request(), early))
+    assert clock_remark(known, Request(end=early), early) is None  # it was asked for
+    assert clock_remark(known, Request(), BASE + 3 * DAY) is None
+    assert clock_remark(None, Request(), early) is None
 
 
 def test_today_is_the_start_of_the_day_where_a_definition_asks_for_it(view: FeatureView, whole: FeatureView) -> None:
