@@ -95,7 +95,7 @@ def build_view(
         reports.append(checked.report)
         if len(parts) > 1:
             text = f"chunk {number} of {len(parts)}: {', '.join(map(str, part.intervals or ()))}, {result.rows} rows"
-            workspace.tell(Event("progress", view.name, text))
+            workspace.tell(Event("progress", view.name, text, number, len(parts)))
     return _told(task, step, reports, task.table.pinned(version))
 
 

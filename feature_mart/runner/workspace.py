@@ -24,11 +24,16 @@ EventKind = Literal["started", "done", "progress", "skipped", "failed", "remark"
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened in a run. ``subject`` is a source, a view or a pipeline."""
+    """Something that happened in a run. ``subject`` is a source, a view or a pipeline.
+
+    ``number`` of ``total`` parts are done, where a subject has several.
+    """
 
     kind: EventKind
     subject: str
     text: str
+    number: int = 0
+    total: int = 0
 
 
 def ignore(event: Event) -> None:
