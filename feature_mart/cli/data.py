@@ -30,6 +30,21 @@ def history(ctx: click.Context, view: str, as_json: bool) -> None:
     print_table(
         ["version", "time", "why", "rows", "inputs", "definition", "git", "run"], [_row(entry) for entry in entries]
     )
+    for line in _other_definitions(entries):
+        click.echo(line)
+
+
+def _other_definitions(entries: list[dict[str, Any]]) -> list[str]:
+    """Which ranges of the newest version other definitions made than the one that it names, and what is out of date."""
+    newest = next((entry for entry in entries if entry["coverage"]), None)
+    if newest is None:
+        return []
+    lines = []
+    for start, end, made_by in newest["coverage"]:
+        if made_by != newest["definition_hash"]:
+            by = f"made by definition {made_by[:_SHORT]}" if made_by else "changed inputs are not followed yet"
+            lines.append(f"version {newest['version']} holds [{start}, {end}): {by}")
+    return lines
 
 
 def _row(entry: dict[str, Any]) -> list[Any]:

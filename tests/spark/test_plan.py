@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore
+from feature_mart.cli.main import main
 from feature_mart.delta.address import TableAddress
 from feature_mart.delta.changes import changed_intervals
 from feature_mart.delta.log_changes import changed_intervals_by_log
@@ -216,6 +218,16 @@ def test_an_added_feature_is_told_and_older_ranges_are_shown_as_such(chain: OPEN
     assert rows_of_feature(store, "is_large") == {"a": None, "b": None, "c": None, "z": True}
     left = [["2011-01-01T00:00:00Z", "2011-01-03T00:00:00Z"], ["2011-01-04T00:00:00Z", "2011-01-05T00:00:00Z"]]
     assert planned(store, "customer_orders")["made_by_an_earlier_definition"] == left
+    one_day: dict[str, Any] = {"select": ["customer_orders"], "start": "2011-01-02", "end": "2011-01-03"}
+    store.build(**one_day)
+    assert intervals_built(store, "customer_orders") == [["2011-01-02T00:00:00Z", "2011-01-03T00:00:00Z"]]
+    assert rows_of_feature(store, "is_large") == {"a": None, "b": None, "c": False, "z": True}
+    left[0] = ["2011-01-01T00:00:00Z", "2011-01-02T00:00:00Z"]
+    printed = CliRunner().invoke(main, ["--mart", str(store.project.root), "history", "customer_orders"]).output
+    old = store.history("customer_orders")[-1]["definition_hash"][:10]
+    assert printed.splitlines()[-2:] == [
+        f"version 2 holds [{start}, {end}): made by definition {old}" for start, end in left
+    ]
     backfill: dict[str, Any] = {"select": ["customer_orders"], "start": "2011-01-01", "end": "2011-01-05"}
     assert planned(store, "customer_orders", **backfill)["intervals"] == left
     store.build(**backfill)
