@@ -26,7 +26,7 @@ from feature_mart.plan.preview import (
 )
 from feature_mart.plan.steps import Request, Step, ViewState, horizon_of
 from feature_mart.read.ingest import plan_ingest
-from feature_mart.records import Interval, merged
+from feature_mart.records import EARLIEST, Interval, floor_to, merged
 from feature_mart.runner.build import selected_views, sources_of
 from feature_mart.runner.ingest import Input, pin
 from feature_mart.runner.view_plan import plan_step, view_state
@@ -168,7 +168,12 @@ class _Planner:
         rules = view.materialize
         changed = [interval for name in waits_for for interval in self.pending[name] or ()]
         reached = affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
-        within = [interval for interval in reached if interval.start < step.horizon]
+        begin = EARLIEST if self.request.start is None else floor_to(self.request.start, rules.every)
+        within = [
+            Interval(max(interval.start, begin), min(interval.end, step.horizon))
+            for interval in reached
+            if interval.start < step.horizon and interval.end > begin
+        ]
         return replace(step, action="build", reason=reason, intervals=merged([*step.intervals, *within]))
 
     def _told(

@@ -290,3 +290,16 @@ def test_a_plan_foresees_that_published_features_would_go(chain: OPEN) -> None:
         store.build()
     on_purpose = {view.view: view.action for view in store.plan(full_refresh=True).views}
     assert set(on_purpose.values()) == {"build"}
+
+
+def test_a_plan_names_no_interval_beyond_the_horizon_or_before_the_start(chain: OPEN) -> None:
+    looking_back = CHAIN["pipelines/daily.yml"].replace(
+        "event_timestamp: day\n            materialize: {mode: interval, every: 1d}",
+        "event_timestamp: day\n            materialize: {mode: interval, every: 1d, lookback: 3d, lookahead: 1d}",
+    )
+    chain({"pipelines/daily.yml": looking_back}).build()
+    store = chain({"features/orders.sql": "select customer_id, ordered_at, order_no, amount + 1 as amount from orders"})
+    told = planned(store, "customer_days", start="2011-01-02", end="2011-01-04")
+    assert told["intervals"] == [["2011-01-02T00:00:00Z", "2011-01-04T00:00:00Z"]]
+    store.build(start="2011-01-02", end="2011-01-04")
+    assert intervals_built(store, "customer_days") == told["intervals"]

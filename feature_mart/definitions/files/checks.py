@@ -56,7 +56,9 @@ class CheckEntry(Model):
         min_length=1,
     )
     row_count: RowCountEntry | None = Field(
-        default=None, description="Bounds on the number of rows of the whole view, as it will be.", examples=[{"minimum": 1}]
+        default=None,
+        description="Bounds on the number of rows of the whole view, as it will be.",
+        examples=[{"minimum": 1}],
     )
     row_count_change: RowCountChangeEntry | None = Field(
         default=None,
