@@ -127,7 +127,7 @@ class FeatureStore:
         """Checks on real data that an interval view's definition gives the same rows however time is cut.
 
         Args:
-            start, end: the range; default: the last 30 intervals that the view holds.
+            start, end: the range; default: the 30 intervals up to the view's latest row.
 
         Raises:
             UsageError: the view is unknown, is built whole, or the range is empty.

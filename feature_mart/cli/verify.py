@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 @click.option(
     "--start", metavar="T", default=None, help="Where the range begins (default: 30 intervals before its end)."
 )
-@click.option("--end", metavar="T", default=None, help="Where the range ends (default: where what is built ends).")
+@click.option("--end", metavar="T", default=None, help="Where the range ends (default: after the view's latest row).")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def verify(ctx: click.Context, view: str, start: str | None, end: str | None, as_json: bool) -> None:
     """Run VIEW's definition over a range in one go, by single intervals and by odd chunks, and compare the rows.
 
-    Nothing is published. Ends with 1 where the rows differ.
+    Nothing is published. Ends with 1 where the rows differ, or where there are none to compare.
     """
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)
@@ -35,13 +35,14 @@ def verify(ctx: click.Context, view: str, start: str | None, end: str | None, as
     if as_json:
         print_json(found.to_dict())
     else:
-        for line in _lines(found):
+        for line in verification_lines(found):
             click.echo(line)
     if not found.is_additive:
         sys.exit(1)
 
 
-def _lines(found: Verification) -> list[str]:
+def verification_lines(found: Verification) -> list[str]:
+    """What was compared and what came out, as people read it."""
     lines = [f"view {found.view} over {found.interval}: {found.rows} rows in one go"]
     for split in found.splits:
         if split.is_equal:
@@ -52,6 +53,11 @@ def _lines(found: Verification) -> list[str]:
             f"{split.only_in_pieces} only in pieces; for example"
         )
         lines.extend(f"    {example}" for example in split.examples)
+    if found.is_without_rows:
+        nothing = (
+            "There are no rows in this range, so nothing was compared: give --start and --end where inputs have rows."
+        )
+        return [lines[0], nothing]
     if found.is_additive:
         return [*lines, "The definition is additive over this range."]
     return [

@@ -16,13 +16,14 @@ from feature_mart.definitions import FeatureView
 from feature_mart.delta.canonical import row_text
 from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import UsageError
-from feature_mart.records import Interval, ceil_to, floor_to, iso
+from feature_mart.plan.steps import ViewState
+from feature_mart.records import MICROSECOND, Interval, ceil_to, floor_to, iso
 from feature_mart.runner.definition_rows import definition_rows
 from feature_mart.runner.ingest import Input, pin
 from feature_mart.runner.view_plan import view_state
 from feature_mart.runner.workspace import Event, Workspace
 
-# Where no range is asked for, this many intervals at the end of what is built: pieces are many, and each is a query.
+# Where no range is asked for, this many intervals up to the latest row: pieces are many, and each is a query.
 DEFAULT_INTERVALS = 30
 # Pieces in one query; more make its plan, not its data, the cost.
 _PIECES_AT_ONCE = 16
@@ -60,8 +61,13 @@ class Verification:
 
     @property
     def is_additive(self) -> bool:
-        """Whether every way of cutting the range gives the same rows."""
-        return all(split.is_equal for split in self.splits)
+        """Whether there are rows, and every way of cutting the range gives the same ones."""
+        return not self.is_without_rows and all(split.is_equal for split in self.splits)
+
+    @property
+    def is_without_rows(self) -> bool:
+        """Whether the range holds no rows however it is cut, so that nothing was compared."""
+        return self.rows == 0 and all(split.is_equal for split in self.splits)
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -69,7 +75,7 @@ class Verification:
             "view": self.view,
             "interval": self.interval.to_json(),
             "rows": self.rows,
-            "additive": self.is_additive,
+            "additive": None if self.is_without_rows else self.is_additive,
             "splits": [
                 {
                     "name": split.name,
@@ -91,7 +97,7 @@ def verify_view(
     The inputs are taken at their latest versions. Nothing is published.
 
     Args:
-        start, end: the range, widened to whole intervals; default: the last 30 intervals that the view holds.
+        start, end: the range, widened to whole intervals; default: the 30 intervals up to the view's latest row.
 
     Raises:
         UsageError: the view is unknown, is not built by intervals, or the range is empty.
@@ -136,7 +142,7 @@ def _interval(workspace: Workspace, view: FeatureView, start: datetime | None, e
             f"view {view.name} has not been built yet: run `mart build {view.pipeline}`, or give --start and --end."
         )
     held = [entry.interval for entry in state.covered] if state is not None else []
-    until = ceil_to(end, every) if end is not None else max(interval.end for interval in held)
+    until = ceil_to(end, every) if end is not None else _end_of_rows(state, held, every)
     if start is not None:
         since = floor_to(start, every)
     else:
@@ -144,6 +150,13 @@ def _interval(workspace: Workspace, view: FeatureView, start: datetime | None, e
     if since >= until:
         raise UsageError(f"the range from {iso(since)} to {iso(until)} is empty: --start must be before --end.")
     return Interval(since, until)
+
+
+def _end_of_rows(state: ViewState | None, held: Sequence[Interval], every: timedelta) -> datetime:
+    """Where the interval of the latest row ends: what is built may go on, without rows, up to a later horizon."""
+    built = max(interval.end for interval in held)
+    latest = None if state is None else state.latest
+    return built if latest is None else min(built, ceil_to(latest + MICROSECOND, every))
 
 
 def _pieces(interval: Interval, every: timedelta, sizes: Sequence[int]) -> list[Range]:
@@ -182,8 +195,11 @@ def _compared(
     fewer = F.sum(F.when(F.col("net") < 0, -F.col("net")).otherwise(0))
     counts = differing.agg(F.coalesce(more, F.lit(0)), F.coalesce(fewer, F.lit(0))).first()
     assert counts is not None
-    shown = differing.orderBy("row", "net").limit(_EXAMPLES).collect()
-    examples = tuple(f"{'one go' if row['net'] > 0 else 'pieces'}: {row['row']}" for row in shown)
+    examples = tuple(
+        f"{side}: {row['row']}"
+        for side, condition in (("one go", "net > 0"), ("pieces", "net < 0"))
+        for row in differing.where(condition).orderBy("row").limit(_EXAMPLES).collect()
+    )
     return Split(title, len(pieces), counts[0], counts[1], examples)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore, SourceError, UsageError
+from feature_mart.cli.verify import verification_lines
 from feature_mart.testing import FixedClock, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
@@ -40,7 +42,7 @@ def test_a_definition_row_by_row_is_additive(mart: OPEN) -> None:
     found = store.verify("customer_orders")
     assert found.is_additive
     assert found.rows == 3
-    assert [(split.name, split.pieces) for split in found.splits] == [("single intervals", 4), ("odd chunks", 2)]
+    assert [(split.name, split.pieces) for split in found.splits] == [("single intervals", 2), ("odd chunks", 2)]
 
 
 def test_a_count_over_all_time_is_not_and_the_rows_are_shown(mart: OPEN) -> None:
@@ -72,6 +74,18 @@ def test_lookback_mends_what_reaches_over_an_edge(mart: OPEN) -> None:
     store = mart(sql, "{mode: interval, every: 1d, lookback: 1d}")
     store.build()
     assert store.verify("customer_orders", start="2011-01-01", end="2011-01-04").is_additive
+
+
+def test_a_range_without_rows_proves_nothing(mart: OPEN) -> None:
+    store = mart("select customer_id, ordered_at, order_no, amount from orders")
+    store.build(end="2011-03-01")
+    # Fifty days without an order follow: the default range ends with the last one.
+    found = store.verify("customer_orders")
+    assert (found.interval.end, found.rows) == (datetime(2011, 1, 3, tzinfo=timezone.utc), 3)
+    assert found.is_additive
+    empty = store.verify("customer_orders", start="2011-02-01", end="2011-02-03")
+    assert (empty.is_additive, empty.to_dict()["additive"]) == (False, None)
+    assert verification_lines(empty)[-1].startswith("There are no rows in this range, so nothing was compared")
 
 
 def test_what_cannot_be_verified_is_refused(mart: OPEN) -> None:

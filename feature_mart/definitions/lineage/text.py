@@ -13,7 +13,7 @@ def to_tree(chain: Chain) -> str:
     lines: list[str] = []
     for root in chain.roots:
         lines.append(_spoken(root))
-        lines += _branches(chain.up, root, "", {root}) or ["   (made from no column)"]
+        lines += _branches(chain.up, root, "", {root}) or [_without_columns(chain, root)]
     lines += ["", "which rows there are:"]
     for view, uses in chain.rows.items():
         decided = "; ".join(f"{_spoken(column)} ({', '.join(kinds)})" for column, kinds in uses)
@@ -25,6 +25,10 @@ def to_tree(chain: Chain) -> str:
         lines += ["", "not resolved:"]
         lines += [f"   {_spoken(node)}: {reason}" for node, reasons in chain.unresolved.items() for reason in reasons]
     return "\n".join(lines) + "\n"
+
+
+def _without_columns(chain: Chain, root: Node) -> str:
+    return "   (not known: see below)" if root in chain.unresolved else "   (made from no column)"
 
 
 def _used(chain: Chain, root: Node) -> list[str]:

@@ -82,6 +82,7 @@ def test_what_is_not_resolved_is_told(open_project: Callable[..., Project]) -> N
     found = chain_of(MartLineage(open_project()), "customer_score:value")
     reason = "its definition is Python, and its lineage has not been written yet: run `mart lineage --write`"
     assert found.to_dict()["unresolved"] == [{"column": "customer_score:value", "reason": reason}]
+    assert "customer_score:value\n   (not known: see below)\n" in FORMATS["text"](found)
     assert FORMATS["text"](found).endswith(f"not resolved:\n   customer_score:value: {reason}\n")
 
 
