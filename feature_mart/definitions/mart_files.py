@@ -18,7 +18,7 @@ from feature_mart.definitions.files.settings import SettingsFile
 from feature_mart.definitions.files.sources import SourcesFile
 from feature_mart.definitions.files.unit_tests import UnitTestsFile
 from feature_mart.definitions.problems import Names, Problems, did_you_mean
-from feature_mart.definitions.strays import report_strays
+from feature_mart.definitions.strays import misplaced_as, report_strays
 from feature_mart.definitions.violations import names_in, read_model
 from feature_mart.definitions.yaml_file import Document, LayeredDocument, read_document
 from feature_mart.errors import UsageError
@@ -150,6 +150,11 @@ class _Reader:
         document = read_document(path, file, self.problems, variables)
         if document is None:
             self.files.unread.add(entries)
+            return None
+        other = misplaced_as(document.data, entries, file, self.problems)
+        if other is not None:
+            # Neither what should stand here nor what stands here is known in full.
+            self.files.unread |= {entries, other}
             return None
         if entries in _NAMED:
             names = names_in(document, entries)

@@ -12,6 +12,30 @@ METADATA_FILES = ("entities.yml", "sources.yml", "feature_services.yml")
 _METADATA_FOLDERS = ("feature_views", "lineage")
 #: Where every file is read, but none in a folder below.
 _FOLDERS = ("metadata/feature_views", "pipelines", "tests/mart")
+#: The folders of a mart, by the folder that they lie in.
+_KNOWN = {"": ("conf", "metadata", "pipelines", "features", "queries"), "tests": ("mart",)}
+_READ = (".yml", ".yaml", ".sql", ".py")
+#: What each kind of file begins with, what it lists, and where it lies. The order tells those apart that share a key.
+_KINDS = (
+    ("pipeline", "feature_views", "pipelines/"),
+    ("feature_view", "tests", "tests/mart/"),
+    ("feature_view", "features", "metadata/feature_views/"),
+    ("entities", "entities", "metadata/entities.yml"),
+    ("sources", "sources", "metadata/sources.yml"),
+    ("feature_services", "feature_services", "metadata/feature_services.yml"),
+)
+
+
+def misplaced_as(data: object, entries: str, file: str, problems: Problems) -> str | None:
+    """What a file lists where it was to list ``entries`` and is plainly of another kind, which is told; else None."""
+    if not isinstance(data, dict) or entries in data:
+        return None
+    for head, lists, place in _KINDS:
+        if head in data and lists in data and lists != entries:
+            message = f"lists {lists}, and is read as a file that lists {entries}"
+            problems.add(Problem(file, 0, "", message, allowed=f"files with {entries}:", fix=f"move it to {place}"))
+            return lists
+    return None
 
 
 def report_strays(root: Path, problems: Problems) -> None:
@@ -22,6 +46,23 @@ def report_strays(root: Path, problems: Problems) -> None:
     for path in _yaml_files(root, "conf"):
         if str(path.parent) == "conf":
             _check_ending(path, problems)
+    _look_at_near_folders(root, problems)
+
+
+def _look_at_near_folders(root: Path, problems: Problems) -> None:
+    """Warn of folders that are named almost like a mart's; those of Python packages are somebody's own."""
+    for parent, known in _KNOWN.items():
+        if not (root / parent).is_dir():
+            continue
+        for folder in sorted((root / parent).iterdir()):
+            is_own = folder.name in known or folder.name.startswith(".") or (folder / "__init__.py").exists()
+            meant = nearest(folder.name, known)
+            if is_own or not meant or not any(path.suffix in _READ for path in folder.rglob("*")):
+                continue
+            place, there = folder.relative_to(root).as_posix(), f"{parent}/{meant}".strip("/")
+            fix = f"rename it to {there}/, or move its files there"
+            message = "is a folder that nothing reads"
+            problems.add(Problem(f"{place}/", 0, "", message, nearest=f"{there}/", fix=fix, severity="warning"))
 
 
 def _yaml_files(root: Path, top: str) -> Iterator[PurePosixPath]:
