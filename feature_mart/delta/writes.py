@@ -19,7 +19,7 @@ from feature_mart.delta.commit_files import TABLE_ID
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
 from feature_mart.errors import ConcurrentBuild
-from feature_mart.records import Provenance, WriteResult
+from feature_mart.records import Provenance, TableVersion, WriteResult
 
 SEQUENCE = "sequence"
 COMMIT_ID = "commit_id"
@@ -109,18 +109,14 @@ def commit(
     """
     commit_id = uuid.uuid4().hex
     sequence = expected.sequence + 1
-    metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
     current = table.current()
-    if current is not None:
-        # Whoever replaces the table meanwhile changes its metadata, and Delta then refuses this commit.
-        metadata[TABLE_ID] = current.table_id
     is_new = expected.sequence == 0 and current is None
     # A table that a catalog creates for an append loses what the commit says of itself; for an overwrite it is kept.
     is_named_anew = is_new and table.address.identifier is not None
     writer = (
         frame.write.format("delta")
         .mode("append" if replaces == NOTHING and not is_named_anew else "overwrite")
-        .option("userMetadata", json.dumps(metadata, separators=(",", ":")))
+        .option("userMetadata", _user_metadata(provenance, current, sequence, commit_id))
         .option("txnAppId", f"feature_mart:{table.name}")
         .option("txnVersion", sequence)
         .partitionBy(*partition_by)
@@ -137,6 +133,15 @@ def commit(
         else:
             writer.save(table.address.uri)
     return WriteResult(table.name, _version_of(table, commit_id), provenance.rows)
+
+
+def _user_metadata(provenance: Provenance, current: TableVersion | None, sequence: int, commit_id: str) -> str:
+    """What the commit says of itself, as JSON."""
+    metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
+    if current is not None:
+        # Whoever replaces the table meanwhile changes its metadata, and Delta then refuses this commit.
+        metadata[TABLE_ID] = current.table_id
+    return json.dumps(metadata, separators=(",", ":"))
 
 
 def _version_of(table: Table, commit_id: str) -> int:
