@@ -25,9 +25,10 @@ def checked_schedule(value: object) -> str:
             return value
         meant = nearest(value, PRESETS)
         raise Invalid("is no schedule", allowed=ALLOWED, nearest=meant, fix=f"write {meant or 'five fields'}")
-    if len(value.split()) != 5:
+    fields = len(value.split())
+    if fields != 5:
         raise Invalid(
-            f"is no schedule: it has {len(value.split())} fields",
+            f"is no schedule: it has {fields} field{'' if fields == 1 else 's'}",
             allowed=ALLOWED,
             fix='write "0 3 * * *" for three every night',
         )

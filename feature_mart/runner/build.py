@@ -120,6 +120,12 @@ def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Seque
     chosen = [view for view in project.views.values() if not pipelines or view.pipeline in pipelines]
     names = [view.name for view in chosen]
     for name in select:
+        if name in project.views and name not in names:
+            other = project.views[name].pipeline
+            raise UsageError(
+                f"view {name} is built by the pipeline {other}, which is not among those named. "
+                f"Write: mart build {other} --select {name}"
+            )
         if name not in names:
             hint = did_you_mean(name, sorted(names))
             raise UsageError(f"there is no view {name!r} to select. Known: {', '.join(sorted(names))}.{hint}")

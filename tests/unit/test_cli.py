@@ -283,3 +283,25 @@ def test_select_names_views_in_each_way_of_writing_it(
     select: list[str], arguments: list[str], expected: tuple[list[str], tuple[str, ...]]
 ) -> None:
     assert selected(select, arguments, {"a", "b"}) == expected
+
+
+def test_a_selected_view_of_another_pipeline_names_that_one(mart: MART, root: Path) -> None:
+    weekly = """
+        pipeline: weekly
+        description: Orders, again.
+        owner: growth@example.com
+        feature_views:
+          - {name: orders_again, input: customer_orders, entities: [customer], event_timestamp: ordered_at}
+        """
+    described = """
+        feature_view: orders_again
+        description: What a customer ordered.
+        features: {order_no: {description: Its number.}, amount: {description: Its value.}}
+        """
+    write_files(root, {"pipelines/weekly.yml": weekly, "metadata/feature_views/orders_again.yml": described})
+    result = mart("plan", "daily", "--select", "orders_again")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: view orders_again is built by the pipeline weekly, which is not among those named. "
+        "Write: mart build weekly --select orders_again\n"
+    )
