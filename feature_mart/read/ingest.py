@@ -166,6 +166,7 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
         raise
     good, bad = sum(row["good"] for row in counts), sum(row["bad"] for row in counts)
     try:
+        _refuse_emptied(plan, {row[FILE] for row in counts})
         _refuse_too_many(source, frame, good, bad, [row[FILE] for row in counts if row["bad"]])
     except SourceError:
         frame.unpersist()
@@ -251,6 +252,21 @@ def _absent_fields(source: Source, counts: list[Row]) -> tuple[str, ...]:
 
 def _instant(micros: int | None) -> datetime | None:
     return None if micros is None else EPOCH + micros * MICROSECOND
+
+
+def _refuse_emptied(plan: IngestPlan, with_rows: set[str]) -> None:
+    """A file that had rows and has none now is more often an export that failed than the truth."""
+    replaced = [file.name for file in plan.changes.replaced if file.name not in with_rows]
+    emptied = [name for name in replaced if plan.known[name].rows]
+    if not emptied:
+        return
+    lost = sum(plan.known[name].rows for name in emptied)
+    named = ", ".join(emptied[:5]) + (f" and {len(emptied) - 5} more" if len(emptied) > 5 else "")
+    raise SourceError(
+        f"source {plan.source.name}: {named}: there were {lost} rows, and now there are none. Nothing of this run "
+        "was ingested. Put the content back; or, where those rows are to go, remove the file, with `deleted_files: drop` in "
+        "metadata/sources.yml."
+    )
 
 
 def _refuse_too_many(source: Source, frame: DataFrame, good: int, bad: int, files: list[str]) -> None:

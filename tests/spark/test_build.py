@@ -121,6 +121,19 @@ def test_a_corrected_file_replaces_its_rows(tiny: OPEN) -> None:
     assert store.history("customer_orders")[0]["intervals"] == [["2011-01-02T00:00:00Z", "2011-01-03T00:00:00Z"]]
 
 
+@pytest.mark.parametrize("content", ["", "customer_id,order_no,ordered_at,amount\n"], ids=["empty", "header only"])
+def test_a_file_that_had_rows_and_has_none_is_refused(tiny: OPEN, content: str) -> None:
+    tiny().build()
+    store = tiny({"data/orders/2011-01-01.csv": content, "data/orders/2011-01-02.csv": content})
+    with pytest.raises(SourceError) as told:
+        store.build()
+    assert str(told.value).startswith(
+        "source orders: 2011-01-01.csv, 2011-01-02.csv: there were 3 rows, and now there are none. Nothing of this run "
+    )
+    assert rows(store) == FIRST
+    assert store.table("orders").count() == 3
+
+
 def test_a_touched_file_with_the_same_content_is_no_change(tiny: OPEN, tmp_path: Path) -> None:
     store = tiny()
     store.build()
