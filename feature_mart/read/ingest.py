@@ -264,8 +264,8 @@ def _refuse_emptied(plan: IngestPlan, with_rows: set[str]) -> None:
     named = ", ".join(emptied[:5]) + (f" and {len(emptied) - 5} more" if len(emptied) > 5 else "")
     raise SourceError(
         f"source {plan.source.name}: {named}: there were {lost} rows, and now there are none. Nothing of this run "
-        "was ingested. Put the content back; or, where those rows are to go, remove the file, with `deleted_files: drop` in "
-        "metadata/sources.yml."
+        "was ingested. Put the content back; or, where those rows are to go, remove the file, with "
+        "`deleted_files: drop` in metadata/sources.yml."
     )
 
 
