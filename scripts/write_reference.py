@@ -63,12 +63,13 @@ def cli_page() -> str:
     context = click.Context(mart, info_name="mart")
     shared = [parameter for parameter in mart.params if isinstance(parameter, click.Option)]
     parts = [CLI_HEAD, _option_table(shared)]
-    names = {name for option in shared for name in option.opts}
+    # `--version N` of a view is not `mart --version`, which takes nothing.
+    repeated = {(*option.opts, option.metavar) for option in shared}
     for name in mart.list_commands(context):
         command = mart.get_command(context, name)
         assert command is not None
         of_command = click.Context(command, info_name=name, parent=context)
-        own = [p for p in command.params if isinstance(p, click.Option) and not names & set(p.opts)]
+        own = [p for p in command.params if isinstance(p, click.Option) and (*p.opts, p.metavar) not in repeated]
         usage = " ".join(["mart", name, *_pieces(command, of_command, has_options=bool(own))])
         parts += [f"## mart {name}", f"```text\n{usage}\n```", " ".join((command.help or "").split())]
         if own:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sqlglot import exp
 
@@ -57,6 +58,11 @@ _AGGREGATES = frozenset(
         "try_sum",
     ]
 )
+#: What Spark reads as a value of its own, or makes when it groups, where no column has the name.
+_SPARKS_OWN = frozenset(
+    ["user", "current_user", "session_user", "current_time", "grouping__id", "session_window", "window"]
+)
+_PLAIN_NAME = re.compile(r"\w+")
 
 
 def lineage_of(node: exp.Expr, scope: Scope) -> Lineage:
@@ -88,8 +94,14 @@ def _column(node: exp.Expr, scope: Scope) -> Lineage:
     found = scope.resolve(parts)
     if found is not None:
         return found
-    scope.unknown.append(node)
+    if not _may_be_of_spark(parts):
+        scope.unknown.append(node)
     return unresolved(f"{'.'.join(parts)}: no column that its inputs are known to have")
+
+
+def _may_be_of_spark(parts: Sequence[str]) -> bool:
+    """Whether a name may be one that Spark gives: one of its own, or `sum(a)` for an expression without an alias."""
+    return parts[0].lower() in _SPARKS_OWN or not all(_PLAIN_NAME.fullmatch(part) for part in parts)
 
 
 def _star(node: exp.Expr, scope: Scope) -> Lineage:

@@ -195,6 +195,12 @@ def test_the_order_of_names_changes_nothing() -> None:
         ("select Address.city.name, Address.anything from orders", []),
         ("select Anything, e.more from events e", []),
         ("select Anything from events join orders using (OrderID)", []),
+        # Names that Spark gives by itself.
+        ("select `sum(Amount)` from (select sum(Amount) from orders)", []),
+        ("select session_window.start from orders group by session_window(OrderedAt, '1 day')", []),
+        ("select user, session_user from orders", []),
+        ("select grouping__id from orders group by CustomerID with cube", []),
+        ("select user_name, o.`Amout` from orders o", ["user_name", "o.`Amout`"]),
     ],
 )
 def test_names_that_no_input_has(query: str, unknown: list[str]) -> None:
