@@ -62,8 +62,10 @@ def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules
     _refuse_other_types(view, frame)
     rules = [*rules_for(view, frame), *more_rules]
     _refuse_unusable(view, frame, rules)
-    flagged = _flagged(frame, rules).persist(StorageLevel.MEMORY_AND_DISK)
+    flagged = _flagged(frame, rules)
     try:
+        # Spark computes constant expressions as it plans, which may fail as rows do.
+        flagged.persist(StorageLevel.MEMORY_AND_DISK)
         measured = _measure(view, flagged, rules)
         report = _report(view, flagged, rules, measured, context)
     except SPARK_ERRORS as error:

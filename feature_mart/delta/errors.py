@@ -28,7 +28,7 @@ _DISK_FULL = re.compile(r"No space left on device")
 _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection reset|SocketTimeout")
 
 _PLAN = re.compile(r"(?<=SQLSTATE: \w{5})[^\n]*;\n")  # a query's plan comes behind this
-_PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "Caused by")
+_PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "^", "Caused by")
 SPARK_ERRORS = (PySparkException, Py4JError)
 
 
