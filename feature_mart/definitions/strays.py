@@ -15,14 +15,15 @@ _FOLDERS = ("metadata/feature_views", "pipelines", "tests/mart")
 #: The folders of a mart, by the folder that they lie in.
 _KNOWN = {"": ("conf", "metadata", "pipelines", "features", "queries"), "tests": ("mart",)}
 _READ = (".yml", ".yaml", ".sql", ".py")
-#: What each kind of file begins with, what it lists, and where it lies. The order tells those apart that share a key.
+#: What each kind of file begins with, what it lists, what it is, and where it lies. The order tells those apart that
+#: share a key.
 _KINDS = (
-    ("pipeline", "feature_views", "pipelines/"),
-    ("feature_view", "tests", "tests/mart/"),
-    ("feature_view", "features", "metadata/feature_views/"),
-    ("entities", "entities", "metadata/entities.yml"),
-    ("sources", "sources", "metadata/sources.yml"),
-    ("feature_services", "feature_services", "metadata/feature_services.yml"),
+    ("pipeline", "feature_views", "a pipeline", "pipelines/"),
+    ("feature_view", "tests", "the tests of a feature view", "tests/mart/"),
+    ("feature_view", "features", "the metadata of a feature view", "metadata/feature_views/"),
+    ("entities", "entities", "the mart's entities", "metadata/entities.yml"),
+    ("sources", "sources", "the mart's sources", "metadata/sources.yml"),
+    ("feature_services", "feature_services", "the mart's feature services", "metadata/feature_services.yml"),
 )
 
 
@@ -30,9 +31,9 @@ def misplaced_as(data: object, entries: str, file: str, problems: Problems) -> s
     """What a file lists where it was to list ``entries`` and is plainly of another kind, which is told; else None."""
     if not isinstance(data, dict) or entries in data:
         return None
-    for head, lists, place in _KINDS:
+    for head, lists, kind, place in _KINDS:
         if head in data and lists in data and lists != entries:
-            message = f"lists {lists}, and is read as a file that lists {entries}"
+            message = f"looks like {kind} (it lists {lists}), which is not read from here"
             problems.add(Problem(file, 0, "", message, allowed=f"files with {entries}:", fix=f"move it to {place}"))
             return lists
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
@@ -76,9 +76,7 @@ def write_sample(
     """
     last = _last_day(customers, days, seed, start)
     dates = [start + timedelta(days=number) for number in range(days)]
-    planned = [f"card_transactions/{day}.json.gz" for day in dates]
-    planned += [f"invoice_lines/{day}.csv.gz" for day in dates if trade_on(day) > 0.0]
-    folder = SampleFolder(Path(directory), [*planned, PRODUCTS, COUNTRIES, MERCHANTS])
+    folder = SampleFolder(Path(directory), _planned(dates))
 
     catalogue = make_catalogue(seed)
     shoppers = make_shoppers(seed, customers)
@@ -89,14 +87,9 @@ def write_sample(
     processor = Processor(seed, wallet, export_end)
     invoice_lines = transactions = 0
     for done, day in enumerate(dates, start=1):
-        rows = till.day(day)
-        if rows:
-            folder.write(f"invoice_lines/{day}.csv.gz", [HEADER, *rows])
-        invoice_lines += len(rows)
-        rows = processor.day(day)
-        if rows:
-            folder.write(f"card_transactions/{day}.json.gz", rows)
-        transactions += len(rows)
+        lines, uses = _write_day(folder, day, till, processor)
+        invoice_lines += lines
+        transactions += uses
         if progress is not None:
             progress(done, days)
     folder.finish()
@@ -127,6 +120,32 @@ def _last_day(customers: int, days: int, seed: int, start: date) -> date:
     if days > (date.max - start).days - RETURN_WITHIN_DAYS * 2:
         raise UsageError(f"--days is {days}: counted from {start}, that is past the year 9999. No sample was written.")
     return start + timedelta(days=days - 1)
+
+
+def _planned(dates: Sequence[date]) -> list[str]:
+    """All files that a sample may have, so that those of an earlier one can be told from somebody else's."""
+    transactions = [_transactions_file(day) for day in dates]
+    invoices = [_invoices_file(day) for day in dates if trade_on(day) > 0.0]
+    return [*transactions, *invoices, PRODUCTS, COUNTRIES, MERCHANTS]
+
+
+def _invoices_file(day: date) -> str:
+    return f"invoice_lines/{day}.csv.gz"
+
+
+def _transactions_file(day: date) -> str:
+    return f"card_transactions/{day}.json.gz"
+
+
+def _write_day(folder: SampleFolder, day: date, till: Till, processor: Processor) -> tuple[int, int]:
+    """The day's files, a day without trade having none; gives how many invoice lines and transactions there were."""
+    lines = till.day(day)
+    if lines:
+        folder.write(_invoices_file(day), [HEADER, *lines])
+    uses = processor.day(day)
+    if uses:
+        folder.write(_transactions_file(day), uses)
+    return len(lines), len(uses)
 
 
 def _write_reference_files(folder: SampleFolder, catalogue: Catalogue, wallet: Wallet) -> None:
