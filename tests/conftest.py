@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -17,6 +18,10 @@ FOLDERS = ("unit", "contract", "spark", "e2e")
 
 # What one run found in SQL texts must not answer for the code that the next one tests.
 os.environ["FEATURE_MART_CACHE"] = "off"
+
+# How long an example takes depends on what else the machine does, and says nothing of the code.
+settings.register_profile("feature_mart", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("feature_mart")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
