@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from feature_mart.cli.command import cell_text, mart_command, open_store, parse_pairs, print_json, print_table
+from feature_mart.definitions.problems import counted
 from feature_mart.errors import UsageError
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def query(
 
     def told(event: Event) -> None:
         if event.kind == "remark":
-            click.echo(event.text, err=True)
+            click.echo(f"{event.subject}: {event.text}", err=True)
 
     store = open_store(ctx, on_event=told)
     try:
@@ -105,7 +106,7 @@ def query(
         with query_errors():
             if output is not None:
                 written = _WRITERS[Path(output).suffix](frame, Path(output))
-                click.echo(f"wrote {written} rows to {output}")
+                click.echo(f"wrote {counted(written, 'row')} to {output}")
             else:
                 _print(frame, limit, as_json)
     finally:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from feature_mart.cli.command import mart_command, mart_folder, open_store
+from feature_mart.definitions.problems import counted
 from feature_mart.errors import UsageError
 
 _FORMATS = ("text", "json", "mermaid", "svg")
@@ -44,7 +45,7 @@ def _write(ctx: click.Context) -> None:
         store.stop()
     for file in changed:
         click.echo(f"wrote {file}" if (store.project.root / file).is_file() else f"removed {file}")
-    click.echo(f"{len(store.project.views)} views, {len(changed)} files changed")
+    click.echo(f"{counted(len(store.project.views), 'view')}, {counted(len(changed), 'file')} changed")
 
 
 def _check(ctx: click.Context) -> None:
@@ -58,7 +59,7 @@ def _check(ctx: click.Context) -> None:
     if stale:
         click.echo(f"To bring them up to date: {WRITE}", err=True)
         sys.exit(1)
-    click.echo(f"The lineage of {len(project.views)} views is current.")
+    click.echo(f"The lineage of {counted(len(project.views), 'view')} is current.")
 
 
 def _show(ctx: click.Context, subject: str, form: str, output: Path | None) -> None:

@@ -30,7 +30,10 @@ _PATH_FUNCTIONS = frozenset(
 _PLACE = re.compile(r"(\d+):(\d+)")
 _TOKEN = re.compile(r"<Token token_type: [^,]*, text: (.*), line: .*>")
 _WORD = re.compile(r"\w+")
-_REWRITE = "if Spark does accept it, write this part in plainer SQL, or the definition in Python"
+_REWRITE = (
+    "mend the SQL here or just before; if Spark does accept it, write this part in plainer SQL, "
+    "or the definition in Python"
+)
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def _missing_key(file: str, line: int, location: Location, owner: type[BaseModel
     field = _fields(owner).get(key) if owner is not None else None
     example = field.examples[0] if field is not None and field.examples else "…"
     shown = example if isinstance(example, str) else json.dumps(example)
-    return Problem(file, line, dotted(location), f"the key {key!r} is missing", fix=f"add {key}: {shown}")
+    return Problem(file, line, dotted(location), f"the key {key!r} is missing", fix=f"add {key}, as in {key}: {shown}")
 
 
 def _explained(detail: ErrorDetails, found: str, written: str | None) -> Invalid:

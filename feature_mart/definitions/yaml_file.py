@@ -21,6 +21,7 @@ from feature_mart.definitions.flow_commas import may_be_split, rejoined
 from feature_mart.definitions.online_store import masked_url
 from feature_mart.definitions.problems import Invalid, Problem, Problems
 from feature_mart.definitions.variables import filled, has_variables
+from feature_mart.definitions.yaml_syntax import syntax_problem
 
 try:
     from yaml._yaml import CParser
@@ -31,10 +32,6 @@ Location = tuple[str | int, ...]
 Data = Any  # None, bool, int, float, str, list and dict of the same; what models take
 MOST_NODES = 1_000_000
 DEEPEST = 100
-QUOTES = (
-    "put texts that hold ': ' or ' #', or begin with one of { [ * & ! % @ ` and quotes, into quotes; "
-    "${VAR} too, where it stands within { } or [ ]"
-)
 
 _PLAIN = "plain"
 _QUOTED = "quoted"
@@ -187,7 +184,7 @@ def read_document(
         root = _Composer(text).get_single_node()
         data = None if root is None else conversion.data(root, ())
     except (yaml.MarkedYAMLError, yaml.reader.ReaderError) as error:
-        problems.add(_syntax_problem(file, text, error))
+        problems.add(syntax_problem(file, text, error))
         return None
     except RecursionError:
         problems.add(
@@ -380,19 +377,3 @@ def _written(node: Node) -> str:
         keys = ", ".join(str(key.value) for key, _ in node.value[:4])
         return f"a map ({keys}{', …' if len(node.value) > 4 else ''})" if keys else "an empty map"
     return f"a list of {len(node.value)}" if node.value else "an empty list"
-
-
-def _syntax_problem(file: str, text: str, error: yaml.MarkedYAMLError | yaml.reader.ReaderError) -> Problem:
-    if isinstance(error, yaml.reader.ReaderError):
-        line = text[: error.position].count("\n") + 1
-        return Problem(file, line, "", "found a control character", allowed="printable text", fix="remove it")
-    mark = error.problem_mark or error.context_mark
-    line = mark.line + 1 if mark is not None else 1
-    row = [*text.split("\n"), ""][line - 1]
-    what = error.problem or error.context or "it cannot be read"
-    if "\t" in row[: len(row) - len(row.lstrip())] or ("cannot start any token" in what and "\t" in row):
-        return Problem(file, line, "", "found a tab in the indentation", "a tab", "spaces", fix="indent by spaces")
-    if "expected a single document" in what or "but found another document" in what:
-        return Problem(file, line, "", "found a second document", "---", "one document per file", fix="split the file")
-    found = row.strip()
-    return Problem(file, line, "", f"is no valid YAML: {what}", found, fix=QUOTES)

@@ -116,6 +116,8 @@ def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Seque
         if name not in project.pipelines:
             known = sorted(project.pipelines)
             hint = did_you_mean(name, known)
+            if name in project.views:
+                hint = f" It is a feature view: write {project.views[name].pipeline} --select {name}"
             raise UsageError(f"there is no pipeline {name!r}. Known: {', '.join(known)}.{hint}")
     chosen = [view for view in project.views.values() if not pipelines or view.pipeline in pipelines]
     names = [view.name for view in chosen]

@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from feature_mart.definitions.problems import counted
 from feature_mart.errors import MartError
 
 if TYPE_CHECKING:
@@ -216,9 +217,8 @@ def check_mart(name: str, patient: Patient) -> DoctorCheck:
     if validation.errors or validation.project is None:
         return DoctorCheck(name, False, f"{len(validation.errors)} problems in {patient.root}", "mart validate")
     project = validation.project
-    return DoctorCheck(
-        name, True, f"{project.settings.mart}: {len(project.views)} feature views, {len(project.sources)} sources"
-    )
+    views, sources = counted(len(project.views), "feature view"), counted(len(project.sources), "source")
+    return DoctorCheck(name, True, f"{project.settings.mart}: {views}, {sources}")
 
 
 def _local_warehouse(patient: Patient) -> Path | None:

@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from feature_mart.definitions import FeatureView, Source
 from feature_mart.definitions.durations import format_duration
+from feature_mart.definitions.problems import counted
 from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
@@ -109,9 +110,9 @@ def _ingest_files(task: _Task, *, anew: bool) -> bool:
     tell, name = task.workspace.tell, task.source.name
     plan = files.plan_ingest(task.source, task.workspace.project.root, task.table, task.last, anew=anew)
     if not plan.is_needed:
-        tell(Event("skipped", name, f"{plan.changes.unchanged} files, none new"))
+        tell(Event("skipped", name, f"{counted(plan.changes.unchanged, 'file')}, none new"))
         return False
-    tell(Event("started", name, f"reading {len(plan.changes.to_read)} files"))
+    tell(Event("started", name, f"reading {counted(len(plan.changes.to_read), 'file')}"))
     previous = task.table.read() if plan.is_new_declaration and task.last is not None else None
     read = files.read_files(task.workspace.session(), plan, previous)
     try:
@@ -121,8 +122,9 @@ def _ingest_files(task: _Task, *, anew: bool) -> bool:
     finally:
         read.release()
     aside = f", {read.quarantined_count} set aside" if read.quarantined_count else ""
-    gone = f", {len(plan.dropped)} files dropped" if plan.dropped else ""
-    tell(Event("done", name, f"{len(plan.changes.to_read)} files, {read.row_count} rows{aside}{gone}"))
+    gone = f", {counted(len(plan.dropped), 'file')} dropped" if plan.dropped else ""
+    named, rows = counted(len(plan.changes.to_read), "file"), counted(read.row_count, "row")
+    tell(Event("done", name, f"{named}, {rows}{aside}{gone}"))
     return True
 
 
@@ -213,5 +215,5 @@ def _ingest_jdbc(task: _Task) -> bool:
         store_source(content, task.table, provenance=provenance, expected=task.expected)
     finally:
         read.frame.unpersist()
-    workspace.tell(Event("done", source.name, f"{read.rows} rows"))
+    workspace.tell(Event("done", source.name, counted(read.rows, "row")))
     return True

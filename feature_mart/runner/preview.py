@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from feature_mart.definitions import FeatureView, Source
+from feature_mart.definitions.problems import counted
 from feature_mart.delta.tables import Table
 from feature_mart.plan.definition_change import definition_change, lost_features
 from feature_mart.plan.intervals import affected_by
@@ -90,7 +91,7 @@ def _source_plan(workspace: Workspace, source: Source) -> SourcePlan:
         "gone": changes.gone,
     }
     if not plan.is_needed:
-        return SourcePlan(source.name, owner, "skip", f"{changes.unchanged} files, none new", version, files)
+        return SourcePlan(source.name, owner, "skip", f"{counted(changes.unchanged, 'file')}, none new", version, files)
     if last is not None and plan.is_new_declaration:
         return SourcePlan(source.name, owner, "read anew", "its declaration changed", version, files)
     reason = "new" if last is None else "files to read"

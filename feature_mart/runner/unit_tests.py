@@ -104,8 +104,21 @@ def _typed(workspace: Workspace, rows: Sequence[Mapping[str, Any]], schema: Stru
     try:
         parsed.collect()
     except SPARK_ERRORS as error:
-        raise UsageError(f"{where}: a value is not of its column's type: {first_lines(error)}") from error
+        partly = frame.select(F.from_json("row", schema, {"mode": "PERMISSIVE"}).alias("row")).select("row.*")
+        misfits = _misfits(rows, [row.asDict() for row in partly.collect()], schema)
+        told = "; ".join(misfits[:_MOST_SHOWN]) or f"a value is not of its column's type: {first_lines(error)}"
+        raise UsageError(f"{where}: {told}") from error
     return parsed
+
+
+def _misfits(rows: Sequence[Mapping[str, Any]], parsed: Sequence[Mapping[str, Any]], schema: StructType) -> list[str]:
+    """The values that were given and became null, as they are not of their column's type."""
+    return [
+        f"row {number}: {name} is {value!r}, which is no {schema[name].dataType.simpleString()}"
+        for number, (row, typed) in enumerate(zip(rows, parsed, strict=True), start=1)
+        for name, value in row.items()
+        if value is not None and typed[name] is None
+    ]
 
 
 def _plain(value: Any) -> Any:

@@ -12,6 +12,7 @@ from feature_mart.build.run import Range
 from feature_mart.check.rules import Context, inside_rule
 from feature_mart.check.run import RAW, REASON, Checked, check_rows
 from feature_mart.definitions import FeatureView
+from feature_mart.definitions.problems import counted
 from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.canonical import instant
 from feature_mart.delta.errors import delta_errors
@@ -94,7 +95,8 @@ def build_view(
         expected, state = expected_state(task.table), view_state(task.table)
         reports.append(checked.report)
         if len(parts) > 1:
-            text = f"chunk {number} of {len(parts)}: {', '.join(map(str, part.intervals or ()))}, {result.rows} rows"
+            ranges = ", ".join(map(str, part.intervals or ()))
+            text = f"chunk {number} of {len(parts)}: {ranges}, {counted(result.rows, 'row')}"
             workspace.tell(Event("progress", view.name, text, number, len(parts)))
     return _told(task, step, reports, task.table.pinned(version))
 
@@ -128,7 +130,8 @@ def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: Table
     for warning in warnings:
         tell(Event("remark", name, warning))
     rows, aside = sum(report.rows for report in reports), sum(report.quarantined for report in reports)
-    tell(Event("done", name, f"version {version.version}, {rows} rows" + (f", {aside} set aside" if aside else "")))
+    said = f"version {version.version}, {counted(rows, 'row')}" + (f", {aside} set aside" if aside else "")
+    tell(Event("done", name, said))
     return ViewBuild(name, step.reason, version, rows, True, aside, warnings)
 
 

@@ -129,6 +129,11 @@ def test_show(mart: MART) -> None:
         (("build", "nightly"), "Error: there is no pipeline 'nightly'. Known: daily.\n"),
         (("build", "dayly"), "Error: there is no pipeline 'dayly'. Known: daily. Did you mean daily?\n"),
         (
+            ("build", "customer_orders"),
+            "Error: there is no pipeline 'customer_orders'. Known: daily. "
+            "It is a feature view: write daily --select customer_orders\n",
+        ),
+        (
             ("build", "--select", "customer_order"),
             "Error: there is no view 'customer_order' to select. Known: customer_orders. "
             "Did you mean customer_orders?\n",

@@ -75,11 +75,11 @@ def test_write_and_check_need_no_spark_for_sql(mart: MART, root: Path) -> None:
     result = mart("--write")
     assert (result.exit_code, result.output) == (
         0,
-        "wrote metadata/lineage/customer_orders.yml\n1 views, 1 files changed\n",
+        "wrote metadata/lineage/customer_orders.yml\n1 view, 1 file changed\n",
     )
-    assert mart("--check").output == "The lineage of 1 views is current.\n"
+    assert mart("--check").output == "The lineage of 1 view is current.\n"
     write_files(root, {"metadata/lineage/gone.yml": "x"})
-    assert mart("--write").output == "removed metadata/lineage/gone.yml\n1 views, 1 files changed\n"
+    assert mart("--write").output == "removed metadata/lineage/gone.yml\n1 view, 1 file changed\n"
     assert ("pyspark" in sys.modules) == loaded
 
 
@@ -89,6 +89,14 @@ def test_one_thing_at_a_time(mart: MART, arguments: tuple[str, ...]) -> None:
     assert result.exit_code == 2
     assert result.stderr == (
         "Error: Name a view or VIEW:FEATURE, or give one of --write and --check. See `mart lineage --help`.\n"
+    )
+
+
+def test_a_source_has_no_lineage_of_its_own(mart: MART) -> None:
+    result = mart("orders")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: orders is a source, where lineage begins. What is made from it: mart show orders\n",
     )
 
 

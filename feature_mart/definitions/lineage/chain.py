@@ -103,6 +103,8 @@ def _roots(lineage: MartLineage, subject: str) -> tuple[Node, ...]:
     project = lineage.project
     view, colon, column = subject.partition(":")
     if view not in project.views:
+        if view in project.sources:
+            raise UsageError(f"{view} is a source, where lineage begins. What is made from it: mart show {view}")
         meant = nearest(view, project.views)
         hint = f" Did you mean {meant}?" if meant else ""
         raise UsageError(f"there is no feature view {view!r}.{hint}\nSee what there is: mart list")

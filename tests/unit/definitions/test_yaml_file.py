@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from feature_mart.definitions import yaml_file
 from feature_mart.definitions.problems import Problems
 from feature_mart.definitions.yaml_file import (
-    QUOTES,
     Document,
     LayeredDocument,
     dotted,
@@ -22,6 +21,7 @@ from feature_mart.definitions.yaml_file import (
     read_document,
     read_text,
 )
+from feature_mart.definitions.yaml_syntax import CLOSE, INDENT, QUOTES
 
 
 def read(
@@ -132,7 +132,11 @@ def test_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
         ),
         (
             "a: [1\nb: 2",
-            f"x.yml:2\n  is no valid YAML: did not find expected ',' or ']'\n  found: b: 2\n  fix: {QUOTES}",
+            f"x.yml:2\n  is no valid YAML: did not find expected ',' or ']'\n  found: b: 2\n  fix: {CLOSE}",
+        ),
+        (
+            "a:\n  - b: 1\n    c: 2\n   d: 3\n",
+            f"x.yml:4\n  is no valid YAML: did not find expected '-' indicator\n  found: d: 3\n  fix: {INDENT}",
         ),
         ("a: *x\n", f"x.yml:1\n  is no valid YAML: found undefined alias\n  found: a: *x\n  fix: {QUOTES}"),
         ("ok: 1\na: \x00b", "x.yml:2\n  found a control character\n  allowed: printable text\n  fix: remove it"),

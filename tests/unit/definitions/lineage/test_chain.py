@@ -175,7 +175,7 @@ def test_as_a_picture(chain: Callable[[str], Chain]) -> None:
             "order_total",
             "there is no feature view 'order_total'. Did you mean order_totals?\nSee what there is: mart list",
         ),
-        ("orders", "there is no feature view 'orders'."),
+        ("orders", "orders is a source, where lineage begins."),
         (
             "order_totals:amout",
             "order_totals has no column 'amout'. Did you mean order_totals:amount?\n"
