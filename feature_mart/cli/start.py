@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -21,7 +22,10 @@ def init(ctx: click.Context, directory_name: str, name: str | None) -> None:
     target = Path(directory_name)
     for path in write_mart(target, name or target.resolve().name):
         click.echo(f"wrote {path}")
-    click.echo(f"\nNext:\n  cd {directory_name}\n  mart validate\n  mart build\n  mart list")
+    # Called by its path, as .venv/bin/mart, the command is not found by its name.
+    command = "mart" if shutil.which("mart") else str(Path(sys.executable).parent / "mart")
+    steps = "\n".join(f"  {command} {name}" for name in ("validate", "build", "list"))
+    click.echo(f"\nNext:\n  cd {directory_name}\n{steps}")
 
 
 @mart_command("sample-data")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -17,10 +17,11 @@ from feature_mart.definitions.files.pipelines import PipelineFile
 from feature_mart.definitions.files.settings import SettingsFile
 from feature_mart.definitions.files.sources import SourcesFile
 from feature_mart.definitions.files.unit_tests import UnitTestsFile
-from feature_mart.definitions.problems import Names, Problems, did_you_mean
+from feature_mart.definitions.problems import Names, Problem, Problems, did_you_mean
 from feature_mart.definitions.strays import misplaced_as, report_strays
+from feature_mart.definitions.variables import names_variable
 from feature_mart.definitions.violations import names_in, read_model
-from feature_mart.definitions.yaml_file import Document, LayeredDocument, read_document
+from feature_mart.definitions.yaml_file import Data, Document, LayeredDocument, Location, dotted, read_document
 from feature_mart.errors import UsageError
 
 M = TypeVar("M", bound=BaseModel)
@@ -116,10 +117,32 @@ def read_mart_files(root: Path, environment: str, variables: Mapping[str, str], 
     files.sources = reader.one("metadata/sources.yml", SourcesFile, "sources", variables)
     files.services = reader.one("metadata/feature_services.yml", FeatureServicesFile, "feature_services", variables)
     files.pipelines = reader.all("pipelines", PipelineFile, "feature_views", None)
+    for pipeline in files.pipelines:
+        _warn_of_variables(pipeline.document, problems)
     files.metadata = reader.all("metadata/feature_views", FeatureViewFile, "features", variables)
     files.tests = reader.all("tests/mart", UnitTestsFile, "tests", None)
     report_strays(root, problems)
     return files
+
+
+def _warn_of_variables(document: Document, problems: Problems) -> None:
+    """A pipeline says what its tables are, so it is the same in every environment: nothing is filled in there."""
+    for location, text in _texts(document.data, ()):
+        if names_variable(text):
+            file, line = document.place(location)
+            message = f"found {text}, which stays as it is here: variables are filled in in conf/ and metadata/"
+            fix = "write the value itself"
+            problems.add(Problem(file, line, dotted(location), message, text, fix=fix, severity="warning"))
+
+
+def _texts(data: Data, location: Location) -> Iterator[tuple[Location, str]]:
+    """All texts of a file, and where they stand."""
+    if isinstance(data, str):
+        yield location, data
+        return
+    parts = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for step, part in parts:
+        yield from _texts(part, (*location, step))
 
 
 class _Reader:

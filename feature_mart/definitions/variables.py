@@ -22,6 +22,11 @@ def is_reference(text: str) -> bool:
     return "${" in text
 
 
+def names_variable(text: str) -> bool:
+    """Whether a text holds ``${VAR}`` or ``${VAR:-default}``."""
+    return any(match[1] for match in _REFERENCE.finditer(text))
+
+
 def filled(text: str, variables: Mapping[str, str]) -> str:
     """The text with variables of the environment filled in. As in a shell, ``:-`` covers unset and empty ones.
 

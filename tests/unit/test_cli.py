@@ -52,6 +52,21 @@ def test_help_names_every_command(mart: MART) -> None:
         assert mart(name, "--help").exit_code == 0
 
 
+def test_a_misspelt_command_is_guessed(mart: MART) -> None:
+    result = mart("bulid")
+    assert result.exit_code == 2
+    assert result.stderr.endswith("Error: There is no command 'bulid'. Did you mean build?\n")
+
+
+def test_what_comes_after_init_can_be_copied(mart: MART, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
+    assert mart("init", "one").stdout.endswith("\nNext:\n  cd one\n  mart validate\n  mart build\n  mart list\n")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    command = Path(sys.executable).parent / "mart"
+    assert f"\n  {command} validate\n" in mart("init", "two").stdout
+
+
 def test_validate(mart: MART, root: Path) -> None:
     result = mart("validate")
     assert (result.exit_code, result.output) == (0, "1 view, 1 source, 1 pipeline: 0 errors, 0 warnings\n")
