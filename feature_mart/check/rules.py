@@ -84,7 +84,8 @@ def unique_rule(name: str, severity: Severity, columns: Sequence[str]) -> Rule:
 
     def judge(measured: Sequence[Any], rows: int, context: Context) -> tuple[bool, int, str]:
         surplus = rows - measured[0]
-        return surplus == 0, surplus, f"{surplus} rows repeat the ({', '.join(columns)}) of another row"
+        repeated = "1 row repeats" if surplus == 1 else f"{surplus} rows repeat"
+        return surplus == 0, surplus, f"{repeated} the ({', '.join(columns)}) of another row"
 
     return Rule(name, severity, measures=(distinct,), judge=judge, duplicates_of=tuple(columns))
 

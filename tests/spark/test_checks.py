@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from feature_mart.check.rules import Context
+from feature_mart.check.rules import Context, unique_rule
 from feature_mart.check.run import check_rows
 from feature_mart.definitions import FeatureView, load_project
 from feature_mart.definitions.project import (
@@ -252,6 +252,13 @@ def test_a_sql_rule_that_cannot_be_evaluated_is_a_build_error(
 
 
 # unique
+
+
+def test_one_row_repeats_and_two_repeat() -> None:
+    rule = unique_rule("it", "error", ("order_no",))
+    assert rule.judge is not None
+    assert rule.judge([2], 3, Context(HORIZON)) == (False, 1, "1 row repeats the (order_no) of another row")
+    assert rule.judge([2], 4, Context(HORIZON)) == (False, 2, "2 rows repeat the (order_no) of another row")
 
 
 def test_nulls_agree_with_nulls_and_values_that_are_equal_agree(spark: SparkSession, plain: FeatureView) -> None:
