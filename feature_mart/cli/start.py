@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ def init(ctx: click.Context, directory_name: str, name: str | None) -> None:
     # Called by its path, as .venv/bin/mart, the command is not found by its name.
     command = "mart" if shutil.which("mart") else str(Path(sys.executable).parent / "mart")
     steps = "\n".join(f"  {command} {name}" for name in ("validate", "build", "list"))
-    click.echo(f"\nNext:\n  cd {directory_name}\n{steps}")
+    click.echo(f"\nNext:\n  cd {shlex.quote(directory_name)}\n{steps}")
 
 
 @mart_command("sample-data")

@@ -21,6 +21,14 @@ from feature_mart.definitions.parameters import PARAMETERS, TableReference
 from feature_mart.definitions.problems import Problem, Problems, listed, nearest
 
 _BEGINS_A_QUERY = (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN, TokenType.FROM)
+_ENDS_A_LIST = (
+    TokenType.FROM,
+    TokenType.WHERE,
+    TokenType.GROUP_BY,
+    TokenType.HAVING,
+    TokenType.ORDER_BY,
+    TokenType.R_PAREN,
+)
 _PATH_FORMATS = frozenset(
     ["parquet", "csv", "json", "delta", "orc", "avro", "text", "xml", "binaryfile", "iceberg", "hudi", "jdbc"]
 )
@@ -57,7 +65,7 @@ def spark_dialect() -> Dialect:
 def read_query(file: str, text: str, problems: Problems) -> SqlQuery | None:
     """Parse a definition, telling ``problems`` why it is none; None if there is no single query to go on with."""
     tokens = _tokens(file, text, problems)
-    if tokens is None or not _is_one_query(file, text, tokens, problems):
+    if tokens is None or not _is_one_query(file, text, tokens, problems) or _has_idle_comma(file, tokens, problems):
         return None
     try:
         trees = [tree for tree in spark_dialect().parser().parse(tokens, text) if tree is not None]
@@ -141,6 +149,16 @@ def _is_one_query(file: str, text: str, tokens: list[Token], problems: Problems)
             )
             return False
     return True
+
+
+def _has_idle_comma(file: str, tokens: list[Token], problems: Problems) -> bool:
+    """Whether a comma stands at the end of a list: sqlglot passes over it, Spark takes the next word for a column."""
+    for comma, token in pairwise(tokens):
+        if comma.token_type == TokenType.COMMA and token.token_type in _ENDS_A_LIST:
+            message = f"has a comma with nothing after it, before {token.text}"
+            problems.add(Problem(file, comma.line, "", message, fix="remove the comma, or write what is missing"))
+            return True
+    return False
 
 
 def _no_select(file: str, first: Token) -> Problem:

@@ -61,7 +61,9 @@ def test_a_misspelt_command_is_guessed(mart: MART) -> None:
 def test_what_comes_after_init_can_be_copied(mart: MART, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
-    assert mart("init", "one").stdout.endswith("\nNext:\n  cd one\n  mart validate\n  mart build\n  mart list\n")
+    assert mart("init", "my mart").stdout.endswith(
+        "\nNext:\n  cd 'my mart'\n  mart validate\n  mart build\n  mart list\n"
+    )
     monkeypatch.setenv("PATH", str(tmp_path))
     command = Path(sys.executable).parent / "mart"
     assert f"\n  {command} validate\n" in mart("init", "two").stdout

@@ -21,7 +21,7 @@ from feature_mart.definitions.yaml_file import (
     read_document,
     read_text,
 )
-from feature_mart.definitions.yaml_syntax import CLOSE, INDENT, QUOTES
+from feature_mart.definitions.yaml_syntax import CLOSE, COLON, INDENT, QUOTE, QUOTES
 
 
 def read(
@@ -137,6 +137,14 @@ def test_aliases_stand_for_what_they_name(tmp_path: Path) -> None:
         (
             "a:\n  - b: 1\n    c: 2\n   d: 3\n",
             f"x.yml:4\n  is no valid YAML: did not find expected '-' indicator\n  found: d: 3\n  fix: {INDENT}",
+        ),
+        (
+            "a: 1\nb 2\nc: 3\n",
+            f"x.yml:3\n  is no valid YAML: could not find expected ':'\n  found: c: 3\n  fix: {COLON}",
+        ),
+        (
+            'a: 1\nb: "x\nc: 3\n',
+            f'x.yml:2\n  is no valid YAML: found unexpected end of stream\n  found: b: "x\n  fix: {QUOTE}',
         ),
         ("a: *x\n", f"x.yml:1\n  is no valid YAML: found undefined alias\n  found: a: *x\n  fix: {QUOTES}"),
         ("ok: 1\na: \x00b", "x.yml:2\n  found a control character\n  allowed: printable text\n  fix: remove it"),
