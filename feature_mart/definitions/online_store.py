@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from feature_mart.definitions.problems import Invalid
+from feature_mart.definitions.secrets import masked_url
 
 ALLOWED = "embedded, redis://host:port, rediss://host:port, or a list of the nodes of a cluster"
 _URL = re.compile(r"(?P<scheme>rediss?|unix)://(?:(?P<secret>.*)@)?(?P<rest>[^@\s]+)")
@@ -60,8 +61,3 @@ def parse_online_store(value: object) -> OnlineStore:
             "is no online store", allowed=ALLOWED, fix="write a URL that begins with redis:// or rediss://, or embedded"
         )
     return OnlineStore("redis", tuple(StoreUrl(text) for text in texts))
-
-
-def masked_url(url: str) -> str:
-    """A URL with whatever stands before its ``@`` replaced by ``***``."""
-    return re.sub(r"(?<=://).*@", "***@", url)

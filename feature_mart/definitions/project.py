@@ -13,8 +13,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from feature_mart.definitions.online_store import OnlineStore, masked_url
+from feature_mart.definitions.online_store import OnlineStore
 from feature_mart.definitions.problems import Problem
+from feature_mart.definitions.secrets import masked_url
 
 CheckKind = Literal["unique", "row_count", "row_count_change", "null_share", "freshness", "sql"]
 CheckSeverity = Literal["error", "warn", "quarantine"]

@@ -18,8 +18,8 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from yaml.resolver import BaseResolver
 
 from feature_mart.definitions.flow_commas import may_be_split, rejoined
-from feature_mart.definitions.online_store import masked_url
 from feature_mart.definitions.problems import Invalid, Problem, Problems
+from feature_mart.definitions.secrets import masked_url
 from feature_mart.definitions.variables import filled, has_variables
 from feature_mart.definitions.yaml_syntax import syntax_problem
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.util import find_spec
 from multiprocessing.pool import ApplyResult, ThreadPool
 from pathlib import Path
@@ -13,12 +14,12 @@ from typing import TYPE_CHECKING
 from feature_mart.definitions.lineage.mart import MartLineage
 from feature_mart.definitions.lineage.model import InputColumn, Lineage, ViewLineage, direct
 from feature_mart.definitions.project import Project
+from feature_mart.definitions.secrets import masked_text, secrets_of
 from feature_mart.openlineage.facts import StepFacts
 
 if TYPE_CHECKING:
     from openlineage.client import OpenLineageClient
 
-# How long the end of a build waits for events that are still on their way.
 PATIENCE_SECONDS = 10.0
 _FILE = "openlineage.yml"
 
@@ -35,11 +36,17 @@ def is_configured(variables: Mapping[str, str], folder: Path, home: Path) -> boo
 
 
 class Emitter:
-    """Sends the events of one build, in their order. A remark is made of the first that fails, and of no other."""
+    """Sends the events of one build, in their order. A remark is made of the first that fails, and of no other.
 
-    def __init__(self, project: Project, remark: Callable[[str], None]) -> None:
+    ``patience``: for how many seconds the end of the build waits for events that are still on their way.
+    """
+
+    def __init__(self, project: Project, remark: Callable[[str], None], *, patience: float = PATIENCE_SECONDS) -> None:
         self._project = project
         self._remark = remark
+        self._patience = patience
+        settings = project.settings.spark.conf, *(source.options for source in project.sources.values())
+        self._secrets = [value for options in settings for value in secrets_of(options)]
         self._lineage = MartLineage(project)
         self._sent: list[ApplyResult[None]] = []
         self._client: OpenLineageClient | None = None
@@ -52,13 +59,14 @@ class Emitter:
         self._sent.append(self._pool.apply_async(self._emit, (facts,), error_callback=self._failed))
 
     def close(self) -> None:
-        """Waits for what is on its way, for `PATIENCE_SECONDS` at most."""
-        until = time.monotonic() + PATIENCE_SECONDS
+        """Waits for what is on its way, as long as its patience lasts."""
+        until = time.monotonic() + self._patience
         for result in self._sent:
             result.wait(max(0.0, until - time.monotonic()))
         late = sum(not result.ready() for result in self._sent)
         if late:
-            self._tell_once(f"{late} events were not sent within {PATIENCE_SECONDS:.0f} seconds")
+            events = "1 event was" if late == 1 else f"{late} events were"
+            self._tell_once(f"{events} not sent within {self._patience:g} seconds")
         self._pool.close()
 
     def _emit(self, facts: Callable[[], StepFacts]) -> None:
@@ -69,6 +77,8 @@ class Emitter:
         if self._client is None:
             self._client = OpenLineageClient()
         given = facts()
+        if given.error is not None:
+            given = replace(given, error=masked_text(given.error, self._secrets))
         self._client.emit(event_of(given, self._lineage_of(given.name)))
 
     def _lineage_of(self, name: str | None) -> ViewLineage | None:
@@ -92,11 +102,13 @@ class Emitter:
             self._remark(f"{text}. The build goes on; docs/how-to/openlineage.md")
 
 
-def open_emitter(project: Project, remark: Callable[[str], None]) -> Emitter | None:
+def open_emitter(
+    project: Project, remark: Callable[[str], None], *, patience: float = PATIENCE_SECONDS
+) -> Emitter | None:
     """An emitter where OpenLineage is configured, else None; a remark where its client is not installed."""
     if not is_configured(os.environ, Path.cwd(), Path.home()):
         return None
     if find_spec("openlineage") is None:
         remark("it is configured, but its client is not installed: pip install 'feature-mart[openlineage]'")
         return None
-    return Emitter(project, remark)
+    return Emitter(project, remark, patience=patience)

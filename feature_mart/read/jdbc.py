@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from feature_mart.definitions import Source
+from feature_mart.definitions.secrets import hidden_values, masked_text
 from feature_mart.delta.canonical import row_text
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
 from feature_mart.delta.types import is_widening
@@ -20,8 +21,8 @@ from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, quoted_name
 from feature_mart.records import EPOCH, MICROSECOND
 
-# A shorter option ("10", "USA") would be blotted out of the middle of words.
-_SHORTEST_SECRET = 3
+# Which table or driver is missing has to be said; anything else may be a secret or hold one.
+_SAID = ("dbtable", "driver")
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,7 @@ def read_jdbc(spark: SparkSession, source: Source) -> Copied:
 
 
 def _failed(source: Source, error: BaseException) -> SourceError:
-    said = first_lines(error, most=1)
-    for key, value in source.options.items():
-        # Which table or driver is missing has to be said; anything else may be a secret or hold one.
-        is_secret = "pass" in key.lower() or len(value) > _SHORTEST_SECRET
-        if value and is_secret and key.lower() not in ("dbtable", "driver"):
-            said = said.replace(value, "***")
+    said = masked_text(first_lines(error, most=1), hidden_values(source.options, shown=_SAID))
     return SourceError(
         f"source {source.name}: the database cannot be read: {said} Check `options` in metadata/sources.yml and that "
         "the driver's jar is in `spark: conf: spark.jars`."

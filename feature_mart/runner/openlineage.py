@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from feature_mart.definitions import FeatureView, Source
+from feature_mart.definitions.secrets import CONTAINER_FIRST
 from feature_mart.delta.address import TableAddress
 from feature_mart.openlineage.emitter import Emitter, open_emitter
 from feature_mart.openlineage.facts import DatasetFacts, StepFacts
@@ -19,7 +20,6 @@ from feature_mart.runner.workspace import Event, Workspace
 
 # Where the commit of a step is looked for: others may have committed since.
 _RECENT = 20
-_CONTAINER_FIRST = ("abfs", "abfss", "wasb", "wasbs")
 
 
 class Told(AbstractContextManager["Told"]):
@@ -122,5 +122,5 @@ def _located(uri: str) -> DatasetFacts:
         return DatasetFacts("file", parts.path)
     scheme = "s3" if parts.scheme in ("s3a", "s3n") else parts.scheme
     # Neither user, password nor query: they may open what they name. Azure has the container before the @.
-    host = parts.netloc if scheme in _CONTAINER_FIRST and parts.password is None else parts.netloc.rpartition("@")[2]
+    host = parts.netloc if scheme in CONTAINER_FIRST and parts.password is None else parts.netloc.rpartition("@")[2]
     return DatasetFacts(f"{scheme}://{host}", parts.path)

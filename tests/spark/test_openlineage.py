@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -23,6 +25,8 @@ from openlineage.client.facet_v2 import (
 from pyspark.sql import SparkSession
 
 from feature_mart import BuildError, FeatureStore
+from feature_mart.openlineage.emitter import open_emitter
+from feature_mart.runner import openlineage
 from feature_mart.runner.workspace import Event
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
 
@@ -108,9 +112,12 @@ def test_a_build_tells_what_it_read_and_wrote(tmp_path: Path, spark: SparkSessio
     assert [(t["type"], t["subtype"]) for t in used["transformations"]] == [("DIRECT", "IDENTITY")]
 
 
-def test_a_failure_is_told_with_its_message(tmp_path: Path, spark: SparkSession, events_file: Path) -> None:
+def test_a_failure_is_told_with_its_message_and_without_passwords(
+    tmp_path: Path, spark: SparkSession, events_file: Path
+) -> None:
     write_tiny_mart(tmp_path)
-    broken = "select customer_id, ordered_at, order_no, amount / raise_error('broken on purpose') as amount from orders"
+    fails = "raise_error('broken on purpose: user=me&password=sesame-42')"
+    broken = f"select customer_id, ordered_at, order_no, amount / {fails} as amount from orders"
     write_files(tmp_path, {"features/orders.sql": broken})
     with pytest.raises(BuildError):
         open_store(tmp_path, spark).build()
@@ -118,7 +125,8 @@ def test_a_failure_is_told_with_its_message(tmp_path: Path, spark: SparkSession,
     assert [event["job"]["name"] for event in failed] == ["build.customer_orders", "build"]
     for event in failed:
         known_keys(event)
-        assert "broken on purpose" in event["run"]["facets"]["errorMessage"]["message"]
+        assert "broken on purpose: user=me&password=***" in event["run"]["facets"]["errorMessage"]["message"]
+    assert "sesame" not in events_file.read_text()
 
 
 def test_a_transport_that_fails_costs_a_remark(
@@ -131,3 +139,16 @@ def test_a_transport_that_fails_costs_a_remark(
     assert open_store(tmp_path, spark, told).build().committed
     (remark,) = [event.text for event in told if event.subject == "openlineage"]
     assert remark.startswith("an event could not be sent (")
+
+
+def test_a_transport_that_hangs_costs_a_remark(
+    tmp_path: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_tiny_mart(tmp_path)
+    monkeypatch.setattr(openlineage, "open_emitter", partial(open_emitter, patience=0.2))
+    told: list[Event] = []
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert open_store(tmp_path, spark, told).build().committed
+    (remark,) = [event.text for event in told if event.subject == "openlineage"]
+    assert remark.startswith("6 events were not sent within 0.2 seconds")
