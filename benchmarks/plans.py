@@ -89,6 +89,7 @@ def _write_history(warehouse: Path, view: FeatureView, versions: int) -> None:
         "coverage": coverage,
         "table_id": table_id,
         "sequence": 2,
+        "planned_on": newest - 1,
     }
     text = json.dumps({"commitInfo": {**info, "userMetadata": json.dumps(made)}})
     transaction = json.dumps({"txn": {"appId": f"feature_mart:{view.name}", "version": 2}})

@@ -167,6 +167,19 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
+class ForeignChange:
+    """A commit by which another program changed a table's rows.
+
+    ``last_good``: the engine's newest version from before such changes, None where there is none.
+    """
+
+    version: int
+    committed_at: datetime
+    operation: str
+    last_good: int | None
+
+
+@dataclass(frozen=True)
 class Run:
     """One call of build: what all its commits share."""
 

@@ -86,6 +86,16 @@ def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
     return _action(folder, version, "commitInfo")
 
 
+def has_changed_rows(folder: Path, version: int) -> bool:
+    """Whether a commit added or removed files as a change of data; true where it cannot be read."""
+    try:
+        actions = [json.loads(line) for line in _lines(folder / f"{version:0{_DIGITS}}.json")]
+    except (OSError, ValueError):
+        return True
+    files = [action[kind] for action in actions for kind in ("add", "remove") if kind in action]
+    return any(file.get("dataChange", True) for file in files)
+
+
 def table_id(folder: Path, versions: Sequence[int]) -> str | None:
     """The table's id: that of the newest commit which has one, as ``REPLACE TABLE`` gives another.
 

@@ -17,6 +17,7 @@ from feature_mart.delta.commit_files import (
     commit_info,
     commit_versions,
     damage,
+    has_changed_rows,
     is_emptied,
     log_folder,
     own_metadata,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 SessionSource = Callable[[], "SparkSession"]
 
 # Maintenance and foreign writers may commit between two builds; the last commit of ours is rarely far back.
-_LOOK_BACK = (1, 20, None)
+LOOK_BACK = (1, 20, None)
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,9 @@ class TableLog(Protocol):
 
     def commits(self, limit: int | None = None) -> list[Commit]:
         """The newest ``limit`` commits (all by default), newest first; empty where there is no table."""
+
+    def has_changed_rows(self, version: int) -> bool:
+        """Whether a commit changed rows; true where the log's reader cannot tell."""
 
     def columns(self, version: int | None = None) -> dict[str, str]:
         """Column names and Spark type texts at a version, engine columns included."""
@@ -137,6 +141,10 @@ class RustLog:
             )
             for entry in entries
         ]
+
+    def has_changed_rows(self, version: int) -> bool:
+        """See `TableLog.has_changed_rows`: files tell it, which are read only on a local disk."""
+        return self._folder is None or has_changed_rows(self._folder, version)
 
     def _refuse_emptied(self) -> None:
         """A commit with nothing in it is one that was lost: neither delta-rs nor Spark would say a word."""
@@ -273,6 +281,10 @@ class SparkLog:
             for row in rows.collect()
         ]
 
+    def has_changed_rows(self, version: int) -> bool:
+        """See `TableLog.has_changed_rows`: a catalog shows no commit's files."""
+        return True
+
     def columns(self, version: int | None = None) -> dict[str, str]:
         """See `TableLog.columns`."""
         if not self._exists():
@@ -293,7 +305,7 @@ def open_log(address: TableAddress, session: SessionSource) -> TableLog:
 
 def last_own_commit(log: TableLog) -> Commit | None:
     """The newest commit that the engine made, or None."""
-    for limit in _LOOK_BACK:
+    for limit in LOOK_BACK:
         commits = log.commits(limit)
         for commit in commits:
             if commit.provenance is not None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.address import Location, TableAddress
+from feature_mart.delta.foreign import Recent, recent_commits
 from feature_mart.delta.log import (
     Commit,
     InstantsInFiles,
@@ -71,6 +72,10 @@ class Table:
     def last_build(self) -> Commit | None:
         """The newest commit that the engine made, or None."""
         return last_own_commit(self.log)
+
+    def recent(self) -> Recent | None:
+        """The end of the log; None where the table does not exist."""
+        return recent_commits(self.log)
 
     def history(self, limit: int | None = None) -> list[Commit]:
         """The newest commits, newest first."""

@@ -10,13 +10,14 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pyspark.sql import DataFrame
 
 from feature_mart.delta.commit_files import TABLE_ID
 from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.foreign import PLANNED_ON
 from feature_mart.delta.tables import Table
 from feature_mart.errors import ConcurrentBuild
 from feature_mart.records import Provenance, TableVersion, WriteResult
@@ -50,15 +51,23 @@ NOTHING = Replaces("none")
 
 @dataclass(frozen=True)
 class Expected:
-    """The state of a table that a build planned on: its last sequence number (0 before its first commit)."""
+    """The state of a table that a build planned on: its last sequence number (0 before its first commit).
+
+    ``version`` is the table's, whoever made it; other programs' commits do not make it another state, as most of them
+    change no rows.
+    """
 
     sequence: int = 0
+    version: int = field(default=-1, compare=False)
 
 
 def expected_state(table: Table) -> Expected:
     """The state to plan on. Read it before the inputs' versions, so that a later commit of another is noticed."""
-    commit = table.last_build()
-    return Expected(0 if commit is None or commit.provenance is None else int(commit.provenance.get(SEQUENCE, 0)))
+    recent = table.recent()
+    if recent is None:
+        return Expected()
+    said = {} if recent.own is None else recent.own.provenance or {}
+    return Expected(int(said.get(SEQUENCE, 0)), recent.newest)
 
 
 def require_state(table: Table, expected: Expected) -> None:
@@ -116,7 +125,7 @@ def commit(
     writer = (
         frame.write.format("delta")
         .mode("append" if replaces == NOTHING and not is_named_anew else "overwrite")
-        .option("userMetadata", _user_metadata(provenance, current, sequence, commit_id))
+        .option("userMetadata", _user_metadata(provenance, current, expected, commit_id))
         .option("txnAppId", f"feature_mart:{table.name}")
         .option("txnVersion", sequence)
         .partitionBy(*partition_by)
@@ -135,9 +144,10 @@ def commit(
     return WriteResult(table.name, _version_of(table, commit_id), provenance.rows)
 
 
-def _user_metadata(provenance: Provenance, current: TableVersion | None, sequence: int, commit_id: str) -> str:
+def _user_metadata(provenance: Provenance, current: TableVersion | None, expected: Expected, commit_id: str) -> str:
     """What the commit says of itself, as JSON."""
-    metadata = {**provenance.to_json(), SEQUENCE: sequence, COMMIT_ID: commit_id}
+    own = {SEQUENCE: expected.sequence + 1, PLANNED_ON: expected.version, COMMIT_ID: commit_id}
+    metadata = {**provenance.to_json(), **own}
     if current is not None:
         # Whoever replaces the table meanwhile changes its metadata, and Delta then refuses this commit.
         metadata[TABLE_ID] = current.table_id

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from feature_mart.definitions import FeatureView
+from feature_mart.delta.foreign import PLANNED_ON
 from feature_mart.delta.layout import PARTITIONS
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
@@ -18,7 +19,8 @@ from feature_mart.records import Interval, Provenance, Run, WriteResult, parse_i
 _NOT_CARRIED = frozenset(
     [
         *("mart", "run_id", "pipeline", "feature_view", "definition_hash", "git_commit", "git_dirty", "intervals"),
-        *("horizon", "inputs", "rows", "checks", "engine", "reason", "restored_from", "on_hold", SEQUENCE, COMMIT_ID),
+        *("horizon", "inputs", "rows", "checks", "engine", "reason", "restored_from", "on_hold", SEQUENCE, PLANNED_ON),
+        COMMIT_ID,
     ]
 )
 

@@ -6,11 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from feature_mart.delta.foreign import may_change_rows
 from feature_mart.delta.log import Commit
 from feature_mart.records import Interval
-
-# What these do changes no row, whoever does it.
-_CHANGES_NO_ROW = ("OPTIMIZE", "VACUUM", "SET TBLPROPERTIES", "UNSET TBLPROPERTIES", "CHANGE COLUMN", "ADD COLUMNS")
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def writer_of(commits: Sequence[Commit], version: int, moment: datetime | None) 
     while version in by_version:
         commit = by_version[version]
         said = commit.provenance
-        if said is None and not commit.operation.startswith(_CHANGES_NO_ROW):
+        if said is None and may_change_rows(commit):
             return None
         if said is not None and said.get("restored_from") is not None:
             restored.append(version)

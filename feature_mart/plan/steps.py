@@ -9,14 +9,14 @@ from typing import Any, Literal
 
 from feature_mart.definitions import FeatureView
 from feature_mart.plan.intervals import OUTDATED, Covered, to_build, wanted_range
-from feature_mart.records import Interval, TableVersion, floor_to, iso, merged, parse_instant
+from feature_mart.records import ForeignChange, Interval, TableVersion, floor_to, iso, merged, parse_instant
 
 Action = Literal["build", "skip"]
 
 
 @dataclass(frozen=True)
 class ViewState:
-    """What the last build of a view recorded about itself."""
+    """What the last build of a view recorded about itself, and what another program did to its rows since."""
 
     version: int
     definition_hash: str
@@ -30,6 +30,7 @@ class ViewState:
     latest_input: datetime | None
     on_hold: bool = False
     restored_from: int | None = None
+    foreign: ForeignChange | None = None
 
     @classmethod
     def from_provenance(cls, version: int, provenance: Mapping[str, Any]) -> ViewState:

@@ -17,6 +17,7 @@ from feature_mart.runner.openlineage import Told, is_read_in_place, telling
 from feature_mart.runner.runs import record_run
 from feature_mart.runner.side_by_side import run_side_by_side
 from feature_mart.runner.view import ViewBuild, build_view
+from feature_mart.runner.view_plan import refuse_foreign, view_state
 from feature_mart.runner.workspace import Event, Workspace
 
 _ATTEMPTS = 4
@@ -163,22 +164,30 @@ def _build_one(
             workspace.tell(Event("remark", view.name, f"{error.message} Planning again on what it left."))
             # The other build may have seen newer inputs than this run pinned; an older result must not replace it.
             for name in view.inputs:
-                pinned[name] = pin(workspace, workspace.project.producer(name))
+                pinned[name] = _pinned(workspace, view, name)
     raise AssertionError("unreachable")
 
 
 def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -> dict[str, Input]:
     for name in view.inputs:
         if name not in pinned:
-            producer = workspace.project.producer(name)
-            try:
-                pinned[name] = pin(workspace, producer)
-            except TableError as error:
-                pipeline = producer.pipeline if isinstance(producer, FeatureView) else ""
-                raise TableError(
-                    f"view {view.name} reads {name}, which has not been built yet. Run `mart build {pipeline}` first."
-                ) from error
+            pinned[name] = _pinned(workspace, view, name)
     return {name: pinned[name] for name in view.inputs}
+
+
+def _pinned(workspace: Workspace, view: FeatureView, name: str) -> Input:
+    """An input that this run has not built, as another one left it."""
+    producer = workspace.project.producer(name)
+    try:
+        found = pin(workspace, producer)
+    except TableError as error:
+        pipeline = producer.pipeline if isinstance(producer, FeatureView) else ""
+        raise TableError(
+            f"view {view.name} reads {name}, which has not been built yet. Run `mart build {pipeline}` first."
+        ) from error
+    if isinstance(producer, FeatureView):
+        refuse_foreign(producer, view_state(found.table))
+    return found
 
 
 def _with_state_left(error: MartError, views: Sequence[str], done: Mapping[str, _Done]) -> MartError:

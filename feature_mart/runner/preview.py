@@ -15,6 +15,7 @@ from feature_mart.definitions import FeatureView, Source
 from feature_mart.definitions.problems import counted
 from feature_mart.delta.tables import Table
 from feature_mart.plan.definition_change import definition_change, lost_features
+from feature_mart.plan.foreign import foreign_refusal
 from feature_mart.plan.intervals import affected_by
 from feature_mart.plan.preview import (
     Plan,
@@ -104,25 +105,28 @@ class _Planner:
 
     ``pending`` are the inputs that the build changes before: with the intervals that it rebuilds of them at most, or
     None where that is not known. ``pinned`` and ``changed`` keep what was found in the logs, as many views may read
-    the same input: its version (None where it is not there), and what changed in it between two versions.
+    the same input: its version (None where it is not there), and what changed in it between two versions; ``spoilt``
+    tells of views whether another program changed their rows.
     """
 
     workspace: Workspace
     request: Request
     pending: Mapping[str, tuple[Interval, ...] | None]
     pinned: dict[str, Input | None] = field(default_factory=dict)
+    spoilt: dict[str, bool] = field(default_factory=dict)
     changed: dict[tuple[str, frozenset[tuple[str, Any]]], tuple[Interval, ...] | None] = field(default_factory=dict)
 
     def view(self, view: FeatureView, state: ViewState | None) -> ViewPlan:
         """The plan of one view."""
+        self.spoilt[view.name] = state is not None and state.foreign is not None
         waits_for = [name for name in view.inputs if name in self.pending]
         inputs = {name: entry for name in view.inputs if (entry := self._pin(name)) is not None}
-        missing = [name for name in view.inputs if name not in inputs and name not in waits_for]
         horizon = horizon_of(view, self.request.end, self.workspace.now())
-        if missing:
-            blocked = Step(
-                view.name, "skip", f"waits for {', '.join(missing)}, not built yet", horizon, _none_yet(view)
-            )
+        missing = [name for name in view.inputs if name not in inputs and name not in waits_for]
+        spoilt = [name for name in view.inputs if name not in waits_for and self._is_spoilt(name)]
+        if missing or spoilt:
+            why = f"{', '.join(missing)}, not built yet" if missing else _spoilt_text(spoilt)
+            blocked = Step(view.name, "skip", f"waits for {why}", horizon, _none_yet(view))
             return self._told(view, state, blocked, (), is_blocked=True)
         if len(inputs) < len(view.inputs):
             first = Step(view.name, "build", "new", horizon, _none_yet(view))
@@ -150,6 +154,14 @@ class _Planner:
             is_there = self.workspace.table_of(producer).current() is not None
             self.pinned[name] = pin(self.workspace, producer) if is_there else None
         return self.pinned[name]
+
+    def _is_spoilt(self, name: str) -> bool:
+        """Whether it is a view whose rows another program changed."""
+        if name not in self.spoilt:
+            is_view = name in self.workspace.project.views
+            state = view_state(self.workspace.tables.table(name)) if is_view else None
+            self.spoilt[name] = state is not None and state.foreign is not None
+        return self.spoilt[name]
 
     def _changed(self, table: Table, **between: Any) -> tuple[Interval, ...] | None:
         from feature_mart.delta.log_changes import changed_intervals_by_log  # loads Arrow, which few plans need
@@ -188,12 +200,13 @@ class _Planner:
     ) -> ViewPlan:
         change = None if state is None else definition_change(state.definition, state.definition_hash, view)
         lost = () if change is None or step.action == "skip" else self._lost(view)
+        refusal = foreign_refusal(view, state, self.request) or (_refusal(view, lost) if lost else None)
         return ViewPlan(
             view=view.name,
             pipeline=view.pipeline,
             owner=view.owner,
-            action="blocked" if is_blocked else "refused" if lost else step.action,
-            reason=_refusal(view, lost) if lost else step.reason,
+            action="refused" if refusal else "blocked" if is_blocked else step.action,
+            reason=refusal or step.reason,
             intervals=step.intervals,
             known_after=tuple(unknown) if step.intervals is not None else (),
             version=None if state is None else state.version,
@@ -208,6 +221,10 @@ def _refusal(view: FeatureView, lost: Sequence[str]) -> str:
         f"the build is refused, as {', '.join(lost)} would go; on purpose: "
         f"mart build {view.pipeline} --select {view.name} --full-refresh"
     )
+
+
+def _spoilt_text(names: Sequence[str]) -> str:
+    return f"{', '.join(names)}, whose rows another program changed"
 
 
 def _none_yet(view: FeatureView) -> tuple[Interval, ...] | None:

@@ -25,7 +25,7 @@ from feature_mart.plan.steps import Request, Step, ViewState, clock_remark
 from feature_mart.records import EPOCH, CheckReport, Provenance, Run, TableVersion, WriteResult, iso
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
-from feature_mart.runner.view_plan import plan_step, view_state
+from feature_mart.runner.view_plan import plan_step, refuse_foreign, view_state
 from feature_mart.runner.workspace import Event, Workspace
 from feature_mart.write.quarantine import of_ranges, quarantine_rows, set_aside
 from feature_mart.write.view import Extent, Intent, in_published_types, publish, refuse_schema_change, rows_in
@@ -65,11 +65,13 @@ def build_view(
         CheckFailed: a check of severity ``error`` failed. Nothing was published.
         SchemaChangeRefused: published features would go or change their types. Nothing was published.
         ConcurrentBuild: another build of the view committed in the meantime. Nothing was published.
+        TableError: another program changed the view's rows.
     """
     task = Task(workspace, view, workspace.tables.table(view.name), inputs, run)
     # Before anything else is looked at: whoever commits after this moment is noticed.
     expected = expected_state(task.table)
     state = view_state(task.table)
+    refuse_foreign(view, state, request)
     step = plan_step(workspace, view, state, inputs, request)
     remark = clock_remark(state, request, step.horizon)
     if remark is not None:
@@ -93,6 +95,7 @@ def build_view(
             checked.release()
         version = result.version
         expected, state = expected_state(task.table), view_state(task.table)
+        refuse_foreign(view, state)  # the change may have come while this part was made
         reports.append(checked.report)
         if len(parts) > 1:
             ranges = ", ".join(map(str, part.intervals or ()))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from feature_mart.definitions import FeatureView
+from feature_mart.delta.foreign import foreign_change
 from feature_mart.delta.tables import Table
 from feature_mart.errors import TableError
 from feature_mart.plan.definition_change import only_adds_features
+from feature_mart.plan.foreign import foreign_refusal
 from feature_mart.plan.intervals import affected_by
 from feature_mart.plan.steps import (
     Found,
@@ -32,15 +35,26 @@ def view_state(table: Table) -> ViewState | None:
     Raises:
         TableError: there is a table, but none of its commits is the engine's.
     """
-    commit = table.last_build()
-    if commit is None or commit.provenance is None:
-        if table.current() is not None:
-            raise TableError(
-                f"table {table.name} exists, but no build of this mart made it. "
-                "Move it away, or name the view otherwise."
-            )
+    recent = table.recent()
+    if recent is None:
         return None
-    return ViewState.from_provenance(commit.version, commit.provenance)
+    if recent.own is None or recent.own.provenance is None:
+        raise TableError(
+            f"table {table.name} exists, but no build of this mart made it. Move it away, or name the view otherwise."
+        )
+    state = ViewState.from_provenance(recent.own.version, recent.own.provenance)
+    return replace(state, foreign=foreign_change(table.log, recent))
+
+
+def refuse_foreign(view: FeatureView, state: ViewState | None, request: Request | None = None) -> None:
+    """Refuses a view whose rows another program changed, unless ``request`` makes them anew on purpose.
+
+    Raises:
+        TableError: which commit it was, and the commands that lead out of it.
+    """
+    refusal = foreign_refusal(view, state, request or Request())
+    if refusal is not None:
+        raise TableError(refusal)
 
 
 class ChangesOf(Protocol):

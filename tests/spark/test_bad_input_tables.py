@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import dedent, indent
 
 import pytest
 from click.testing import CliRunner, Result
-from deltalake import DeltaTable
+from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore, TableError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
+from feature_mart.runner.workspace import Event, ignore
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
 
 HEADER = "customer_id,order_no,ordered_at,amount\n"
@@ -23,8 +26,8 @@ BUILT = [(1, "a", 5.0), (1, "c", 2.5), (2, "b", 7.5), (3, "x", 1.0)]
 WITH_LATE = [*BUILT, (9, "late", 9.0)]
 
 
-def store_of(spark: SparkSession, root: Path) -> FeatureStore:
-    return FeatureStore(root, spark=engine_session(spark), now=FixedClock("2011-01-03T12:00:00Z"))
+def store_of(spark: SparkSession, root: Path, told: Callable[[Event], None] = ignore) -> FeatureStore:
+    return FeatureStore(root, spark=engine_session(spark), now=FixedClock("2011-01-03T12:00:00Z"), on_event=told)
 
 
 def mart(root: Path, *arguments: str) -> Result:
@@ -175,3 +178,93 @@ def test_a_damaged_table_that_is_moved_away_is_made_anew(started_spark: SparkSes
     (built / "warehouse/orders").rename(built / "damaged")
     store_of(started_spark, built).build()
     assert rows(started_spark, built) == rows(started_spark, built, "orders") == BUILT
+
+
+def append_by_another_program(root: Path, name: str = "customer_orders") -> int:
+    """Doubles a table's rows, and gives the version that this made."""
+    table = DeltaTable(str(root / "warehouse" / name))
+    write_deltalake(table, table.to_pyarrow_table(), mode="append")
+    return table.version()
+
+
+FOREIGN = (
+    r"another program changed rows of customer_orders: version 3 of \S+Z \(WRITE\)\. Nothing says what they are made "
+    r"from, so no build goes on from them; `mart build daily --select customer_orders --full-refresh` makes all rows "
+    r"anew, or `mart restore customer_orders --version 2` brings back what was there before\."
+)
+
+
+def test_a_view_that_another_program_wrote_to_is_refused(started_spark: SparkSession, built: Path) -> None:
+    assert append_by_another_program(built) == 3
+    (view,) = store_of(started_spark, built).plan().views
+    assert view.action == "refused"
+    assert re.fullmatch(FOREIGN, view.reason)
+    before = content(built, "mart_runs")
+    with pytest.raises(TableError, match=FOREIGN):
+        store_of(started_spark, built).build()
+    assert content(built, "customer_orders") == (3, 8)
+    assert content(built, "mart_runs") == before
+
+
+def test_two_commands_lead_back_from_what_another_program_wrote(started_spark: SparkSession, built: Path) -> None:
+    append_by_another_program(built)
+    store = store_of(started_spark, built)
+    (view,) = store.plan(select=["customer_orders"], full_refresh=True).views
+    assert (view.action, view.reason) == ("build", "full refresh")
+    store.build(select=["customer_orders"], full_refresh=True)
+    assert rows(started_spark, built) == BUILT
+    assert append_by_another_program(built) == 5
+    assert store.restore("customer_orders", 4) == 6
+    write_files(built, LATE)
+    store.build(select=["customer_orders"])
+    assert rows(started_spark, built) == WITH_LATE
+
+
+def test_a_view_is_not_built_from_rows_that_another_program_wrote(started_spark: SparkSession, built: Path) -> None:
+    later = """
+          - name: copy
+            input: customer_orders
+            entities: [customer]
+            event_timestamp: ordered_at
+        """
+    about = """
+        feature_view: copy
+        description: The same.
+        owner: growth@example.com
+        features: {order_no: {description: Its number.}, amount: {description: Its value.}}
+        """
+    pipeline = built / "pipelines/daily.yml"
+    pipeline.write_text(pipeline.read_text() + indent(dedent(later).strip("\n"), "  ") + "\n")
+    write_files(built, {"metadata/feature_views/copy.yml": about})
+    append_by_another_program(built)
+    store = store_of(started_spark, built)
+    assert [view.action for view in store.plan().views] == ["refused", "blocked"]
+    (view,) = store.plan(select=["copy"]).views
+    assert (view.action, view.reason) == ("blocked", "waits for customer_orders, whose rows another program changed")
+    with pytest.raises(TableError, match=FOREIGN):
+        store.build(select=["copy"])
+
+
+def test_a_change_that_comes_while_a_build_writes_is_told_at_its_end(started_spark: SparkSession, built: Path) -> None:
+    write_files(built, LATE)
+
+    def interfere(event: Event) -> None:
+        if (event.kind, event.subject) == ("started", "customer_orders"):
+            append_by_another_program(built)
+
+    with pytest.raises(TableError, match="another program changed rows of customer_orders: version 3 of"):
+        store_of(started_spark, built, interfere).build()
+    (view,) = store_of(started_spark, built).plan().views
+    assert view.action == "refused"
+
+
+def test_maintenance_by_another_program_is_no_change_of_rows(started_spark: SparkSession, built: Path) -> None:
+    table = DeltaTable(str(built / "warehouse/customer_orders"))
+    table.optimize.compact()
+    table.alter.set_table_properties({"delta.logRetentionDuration": "interval 36501 days"})
+    table.vacuum(retention_hours=10_000, dry_run=False)
+    assert table.version() > 2
+    write_files(built, LATE)
+    assert [view.action for view in store_of(started_spark, built).plan().views] == ["build"]
+    store_of(started_spark, built).build()
+    assert rows(started_spark, built) == WITH_LATE
