@@ -10,11 +10,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 _DIGITS = 20
+_SUFFIX = ".json"
 _MOST_COMMITS = 50
 
 # In a commit's user metadata: the id of the table that it changed.
@@ -31,39 +33,28 @@ def log_folder(uri: str) -> Path | None:
 
 def commit_versions(folder: Path) -> range | None:
     """The versions whose commits are there, newest first."""
-    try:
-        names = [entry.name for entry in os.scandir(folder)]
-    except OSError:
+    names = _commit_names(folder)
+    if not names:
         return None
-    length = _DIGITS + len(".json")
-    commits = [name for name in names if len(name) == length and name.endswith(".json") and name[:_DIGITS].isdecimal()]
-    if not commits:
-        return None
-    # All numbers have the same width, so the order of the names is theirs.
-    newest, oldest = int(max(commits)[:_DIGITS]), int(min(commits)[:_DIGITS])
-    without_gaps = newest - oldest == len(commits) - 1
+    # Plans ask this of every table: all numbers have the same width, so the order of the names is theirs.
+    newest, oldest = _version(max(names)), _version(min(names))
+    without_gaps = newest - oldest == len(names) - 1
     return range(newest, oldest - 1, -1) if without_gaps else None
 
 
 def damage(folder: Path) -> str | None:
     """What can be seen to be wrong with a log from its commits alone; None where that is nothing."""
-    try:
-        names = sorted(path.name for path in folder.glob("*.json"))
-    except OSError:
-        return None
-    found = [name for name in names if len(name) == _DIGITS + 5 and name[:_DIGITS].isdecimal()]
-    versions = [int(name[:_DIGITS]) for name in found]
-    expected = range(min(versions, default=0), max(versions, default=0))
-    lost = next((number for number in expected if number not in versions), None)
-    if lost is not None:
-        return f"{lost:0{_DIGITS}}.json is missing between others"
-    return next((f"{name} is {said}" for name in reversed(found) if (said := _unreadable(folder / name))), None)
+    names = sorted(_commit_names(folder))
+    for before, after in pairwise(map(_version, names)):
+        if after != before + 1:
+            return f"{_commit_file(folder, before + 1).name} is missing between others"
+    return next((f"{name} is {said}" for name in reversed(names) if (said := _unreadable(folder / name))), None)
 
 
 def is_emptied(folder: Path, version: int) -> bool:
     """Whether a commit's file is empty, as no writer leaves it; readers take it for a commit that does nothing."""
     try:
-        return not (folder / f"{version:0{_DIGITS}}.json").read_bytes().strip(b"\0 \n")
+        return not _commit_file(folder, version).read_bytes().strip(b"\0 \n")
     except OSError:
         return False
 
@@ -89,7 +80,7 @@ def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
 def has_changed_rows(folder: Path, version: int) -> bool:
     """Whether a commit added or removed files as a change of data; true where it cannot be read."""
     try:
-        actions = [json.loads(line) for line in _lines(folder / f"{version:0{_DIGITS}}.json")]
+        actions = [json.loads(line) for line in _lines(_commit_file(folder, version))]
     except (OSError, ValueError):
         return True
     files = [action[kind] for action in actions for kind in ("add", "remove") if kind in action]
@@ -125,7 +116,7 @@ def own_metadata(text: object) -> Mapping[str, Any] | None:
 
 def _action(folder: Path, version: int, kind: str) -> dict[str, Any] | None:
     try:
-        for line in _lines(folder / f"{version:0{_DIGITS}}.json"):
+        for line in _lines(_commit_file(folder, version)):
             if f'"{kind}"' in line[:40]:
                 action = json.loads(line)
                 if kind in action:
@@ -134,6 +125,24 @@ def _action(folder: Path, version: int, kind: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return None
+
+
+def _commit_names(folder: Path) -> list[str]:
+    """The names of all commits' files, in no order; none where the folder cannot be read."""
+    length = _DIGITS + len(_SUFFIX)
+    try:
+        names = [entry.name for entry in os.scandir(folder)]
+    except OSError:
+        return []
+    return [name for name in names if len(name) == length and name.endswith(_SUFFIX) and name[:_DIGITS].isdecimal()]
+
+
+def _version(name: str) -> int:
+    return int(name[:_DIGITS])
+
+
+def _commit_file(folder: Path, version: int) -> Path:
+    return folder / f"{version:0{_DIGITS}}{_SUFFIX}"
 
 
 def _lines(path: Path) -> Iterator[str]:
