@@ -29,6 +29,7 @@ _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection 
 
 _PLAN = re.compile(r"(?<=SQLSTATE: \w{5})[^\n]*;\n")  # a query's plan comes behind this
 _PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "^", "Caused by")
+_MOST_CAUSES = 20
 SPARK_ERRORS = (PySparkException, Py4JError)
 
 
@@ -49,7 +50,15 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def _whole(error: BaseException) -> str:
-    return str(error.java_exception) if isinstance(error, Py4JJavaError) else str(error)
+    """The error's text with those of its causes: a full disk stands behind a write that says only that it failed."""
+    if not isinstance(error, Py4JJavaError):
+        return str(error)
+    texts: list[str] = []
+    cause = error.java_exception
+    while cause is not None and len(texts) < _MOST_CAUSES:
+        texts.append(str(cause))
+        cause = cause.getCause()
+    return "\n".join(texts)
 
 
 def mapped(error: BaseException, table: str, place: str | None = None) -> MartError:
