@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.address import Location, TableAddress
+from feature_mart.delta.damage import missing_files
 from feature_mart.delta.foreign import Recent, recent_commits
 from feature_mart.delta.log import (
     Commit,
@@ -114,6 +115,17 @@ class Table:
             row = self.read(version).agg(F.min(time), F.count_if(time.isNull())).first()
         assert row is not None
         return InstantsInFiles(None if row[0] is None else EPOCH + row[0] * MICROSECOND, row[1])
+
+    def require_files(self) -> None:
+        """Refuses a table of which files are gone, which an append would not notice; not told through a catalog.
+
+        Raises:
+            FilesMissing: the first of them, and what to do.
+        """
+        lost = self.log.lost_files() if isinstance(self.log, RustLog) else []
+        if lost:
+            more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
+            raise missing_files(self.name, self.address.uri, lost[0] + more)
 
     def bookkeeping_rows(
         self, version: int, partition: tuple[str, str], columns: Sequence[str]

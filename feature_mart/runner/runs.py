@@ -27,12 +27,16 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     """Records that ``run`` completed ``pipeline``; runs of other pipelines may record at the same time.
 
     A run that leaves the versions which the last recorded one left is not recorded again. Returns whether it was.
+
+    Raises:
+        FilesMissing: files of earlier records are gone.
     """
     table = workspace.tables.table(RUNS_TABLE)
     members = [view.name for view in workspace.project.views.values() if view.pipeline == pipeline]
     kept = {name: versions[name] for name in members if name in versions}
     if _last_recorded(table, pipeline) == {name: version.to_json() for name, version in kept.items()}:
         return False
+    table.require_files()  # before a record is added to those that nobody can read any more
     frame = _row(workspace, run, pipeline, kept)
     provenance = Provenance(
         run=run,
