@@ -43,7 +43,11 @@ def _other_definitions(entries: list[dict[str, Any]]) -> list[str]:
     lines = []
     for start, end, made_by in newest["coverage"]:
         if made_by != newest["definition_hash"]:
-            by = f"made by definition {made_by[:_SHORT]}" if made_by else "changed inputs are not followed yet"
+            by = (
+                f"made by definition {made_by[:_SHORT]}"
+                if made_by
+                else "to be built again, as inputs or the definition have changed"
+            )
             lines.append(f"version {newest['version']} holds [{start}, {end}): {by}")
     return lines
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from feature_mart.records import Interval, ceil_to, floor_to, merged, moved, without
 
-# In place of a definition's hash: inputs have changed the range since it was built. No definition's hash is empty.
+# In place of a definition's hash: inputs, or the definition, have changed since the range was built. No hash is empty.
 OUTDATED = ""
 
 
@@ -60,7 +60,7 @@ def covered_after(
 ) -> tuple[Covered, ...]:
     """What a view holds after ``built`` was committed.
 
-    Ranges that inputs have changed and this commit did not rebuild are kept as `OUTDATED`: were they left out, a next
+    Ranges that are ``affected`` and this commit did not rebuild are kept as `OUTDATED`: were they left out, a next
     build would find those in the midst missing, but not those at the front, as a view begins where its coverage does.
     """
     gone = [*affected, *built]

@@ -210,8 +210,8 @@ def plan_intervals(
     if state is not None and not request.full_refresh and is_superseded(state, pinned):
         return Step(view.name, "skip", "a newer build has published this view already", horizon, intervals=())
     covered = () if state is None else state.covered
-    # Where all may have changed, what a first chunk or a backfill leaves as it was is due all the same.
-    affected = merged(entry.interval for entry in covered) if found.affected is None else found.affected
+    # What a first chunk or a backfill leaves as it was is due all the same.
+    affected = merged([*(found.affected or ()), *_outlived(view, state, found)])
     accepted = _accepted(view, state, request, found)
     wanted = wanted_range(
         every=view.materialize.every,
@@ -237,16 +237,27 @@ def plan_intervals(
     )
 
 
-def _accepted(view: FeatureView, state: ViewState | None, request: Request, found: Found) -> set[str]:
-    """The hashes of the definitions whose ranges may stay."""
-    if state is None or request.full_refresh or found.affected is None:
-        return set()
-    if request.start is not None:
-        # A backfill brings the range that it names to the definition of today.
-        return {view.definition_hash}
+def _outlived(view: FeatureView, state: ViewState | None, found: Found) -> list[Interval]:
+    """The ranges whose rows cannot stay: inputs may have changed all of them, or the definition gives others now."""
+    if state is None:
+        return []
+    may_stay = set() if found.affected is None else _standing(view, state, found)
+    return [entry.interval for entry in state.covered if entry.definition_hash not in may_stay]
+
+
+def _standing(view: FeatureView, state: ViewState, found: Found) -> set[str]:
+    """The hashes of the definitions that today's one agrees with, as far as they go."""
     if state.definition_hash == view.definition_hash or found.accepts_older:
         return {view.definition_hash, *(entry.definition_hash for entry in state.covered)} - {OUTDATED}
     return {view.definition_hash}
+
+
+def _accepted(view: FeatureView, state: ViewState | None, request: Request, found: Found) -> set[str]:
+    """The hashes of the definitions whose ranges are not built again."""
+    if state is None or request.full_refresh or found.affected is None:
+        return set()
+    # A backfill brings the range that it names to the definition of today.
+    return {view.definition_hash} if request.start is not None else _standing(view, state, found)
 
 
 def _reason(view: FeatureView, state: ViewState | None, pinned: Mapping[str, TableVersion], request: Request) -> str:
@@ -262,4 +273,4 @@ def _reason(view: FeatureView, state: ViewState | None, pinned: Mapping[str, Tab
     if request.start is not None:
         return "backfill"
     is_due = any(entry.definition_hash == OUTDATED for entry in state.covered)
-    return "an earlier build left ranges that inputs had changed" if is_due else "the horizon moved"
+    return "an earlier build left ranges that were to be built again" if is_due else "the horizon moved"

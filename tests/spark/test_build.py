@@ -314,6 +314,17 @@ def test_a_changed_definition_rebuilds_everything(tiny: OPEN) -> None:
     assert store.history("customer_orders")[0]["reason"] == "definition changed"
 
 
+def test_what_a_backfill_leaves_of_a_changed_definition_is_built_later(tiny: OPEN) -> None:
+    tiny().build()
+    doubled = "select customer_id, ordered_at, order_no, amount * 2 as amount from orders\n"
+    store = tiny({"features/orders.sql": doubled})
+    store.build(start="2011-01-02", end="2011-01-03")
+    assert rows(store) == [(1, "a", 5.0), (1, "c", 5.0), (2, "b", 7.5)]
+    assert store.build().views[0].reason == "an earlier build left ranges that were to be built again"
+    assert rows(store) == [(1, "a", 10.0), (1, "c", 5.0), (2, "b", 15.0)]
+    assert store.history("customer_orders")[0]["intervals"] == [["2011-01-01T00:00:00Z", "2011-01-02T00:00:00Z"]]
+
+
 def test_a_comment_in_a_definition_is_no_change(tiny: OPEN) -> None:
     tiny().build()
     store = tiny(

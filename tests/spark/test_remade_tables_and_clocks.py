@@ -159,7 +159,7 @@ def test_what_a_backfill_leaves_of_changed_inputs_is_built_by_the_next_build(ope
     make_orders(store, spark, OTHERS)
     store.build(start="2011-01-02", end="2011-01-03", select=ONE)
     assert orders(store) == ["B", "a", "c"]
-    assert reasons(store, *ONE)["customer_orders"] == "an earlier build left ranges that inputs had changed"
+    assert reasons(store, *ONE)["customer_orders"] == "an earlier build left ranges that were to be built again"
     assert orders(store) == ["A", "B", "C"]
 
     # A full refresh of a range follows the change feed for what is outside it.

@@ -106,6 +106,11 @@ def intervals(view: FeatureView, known: ViewState | None, request: Request | Non
     return step.action, step.reason, step.intervals, step.replaces_everything
 
 
+def due(view: FeatureView, known: ViewState, request: Request | None = None, **found: object) -> object:
+    asked = request or Request()
+    return plan_intervals(view, known, PINNED, asked, BASE + 4 * DAY, Found(**found)).affected  # type: ignore[arg-type]
+
+
 def test_intervals_are_built_only_for_a_reason(view: FeatureView) -> None:
     known = state(view)
     changed = {"orders": TableVersion("t", 4)}
@@ -132,6 +137,11 @@ def test_intervals_are_built_only_for_a_reason(view: FeatureView) -> None:
         (day(1, 3),),
         False,
     )
+    # A range that another definition made is due, unless that one agrees with today's as far as it goes.
+    assert due(view, foreign, backfill) == (day(0, 3),)
+    assert due(view, foreign, backfill, accepts_older=True) == ()
+    assert due(view, known, backfill) == ()
+    assert due(view, known, affected=None) == (day(0, 3),)
     done = state(view, covered=(Covered(day(0, 4), view.definition_hash),))
     assert intervals(view, done) == ("skip", "up to date", (), False)
 
