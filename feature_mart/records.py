@@ -88,9 +88,10 @@ class Interval:
         return cls(parse_instant(start), parse_instant(end))
 
 
-def numbered(number: int, every: timedelta) -> Interval:
-    """The interval of length ``every`` that is ``number`` such lengths from `ANCHOR`, as far as the calendar goes."""
-    return Interval(moved(ANCHOR, every * number), moved(ANCHOR, every * (number + 1)))
+def spanning(first: int, last: int) -> Interval:
+    """The shortest interval that holds two instants, in microseconds since the epoch, as far as the calendar goes."""
+    start = min(moved(EPOCH, first * MICROSECOND), LATEST - MICROSECOND)
+    return Interval(start, max(moved(EPOCH, (last + 1) * MICROSECOND), start + MICROSECOND))
 
 
 def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
@@ -197,7 +198,7 @@ class Provenance:
     """What a Delta commit says about itself, as JSON in its ``userMetadata``.
 
     ``coverage`` lists the ranges that an interval view holds after this commit, each with the hash of the definition
-    that made it (empty where inputs have changed it since); ``definition`` is the text behind ``definition_hash``, so
+    that made it (empty where it is to be built again); ``definition`` is the text behind ``definition_hash``, so
     that a commit made from a dirty work tree explains itself too.
     """
 

@@ -10,7 +10,7 @@ from pyspark.sql import functions as F
 from feature_mart.delta.canonical import row_text
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table, visible
-from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, numbered
+from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, spanning
 
 _INSERTED = ("insert", "update_postimage")
 
@@ -33,7 +33,7 @@ def change_feed(table: Table, after: int, until: int) -> DataFrame:
 def changed_intervals(
     table: Table, *, after: int, until: int, event_timestamp: str, every: timedelta
 ) -> tuple[Interval, ...]:
-    """The slices of length ``every`` in which rows differ between two versions, neighbours joined.
+    """Where rows differ between two versions: per slice of length ``every``, from the first such row to the last.
 
     A row that was removed and came back the same is no change, so a file that is read again, or a view that is
     rebuilt to the same content, changes nothing. Rows without an event timestamp are not looked at.
@@ -45,16 +45,20 @@ def changed_intervals(
         return ()
     feed = change_feed(table, after, until)
     step = every // MICROSECOND
-    since_anchor = f"(unix_micros(`{event_timestamp}`) - {(ANCHOR - EPOCH) // MICROSECOND}L)"
-    columns = visible(feed).columns
+    micros = f"unix_micros(`{event_timestamp}`)"
+    since_anchor = f"({micros} - {(ANCHOR - EPOCH) // MICROSECOND}L)"
     signed = feed.where(F.col(event_timestamp).isNotNull()).select(
         F.expr(f"({since_anchor} - pmod({since_anchor}, {step}L)) div {step}L").alias("slice"),
-        row_text(columns).alias("content"),
+        F.expr(micros).alias("at"),
+        row_text(visible(feed).columns).alias("content"),
         F.when(F.col("_change_type").isin(*_INSERTED), 1).otherwise(-1).alias("sign"),
     )
     changed = (
-        signed.groupBy("slice", "content").agg(F.sum("sign").alias("net")).where("net != 0").select("slice").distinct()
+        signed.groupBy("slice", "at", "content")
+        .agg(F.sum("sign").alias("net"))
+        .where("net != 0")
+        .groupBy("slice")
+        .agg(F.min("at").alias("first"), F.max("at").alias("last"))
     )
     with delta_errors(table.name):
-        slices = [row["slice"] for row in changed.collect()]
-    return merged(numbered(number, every) for number in slices)
+        return merged(spanning(row["first"], row["last"]) for row in changed.collect())

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from feature_mart.delta.log import RustLog
 from feature_mart.delta.tables import ENGINE_PREFIX, Table
-from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, numbered
+from feature_mart.records import ANCHOR, EPOCH, MICROSECOND, Interval, merged, spanning
 
 Values: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 
@@ -21,13 +21,13 @@ Values: TypeAlias = "pa.Array[Any] | pa.ChunkedArray[Any]"
 MOST_ROWS = 2_000_000
 _CHANGE = "_change_type"
 _INSERTED = ("insert", "update_postimage")
-_SLICE, _SIGN = "_slice", "_sign"
+_SLICE, _AT, _SIGN = "_slice", "_at", "_sign"
 
 
 def changed_intervals_by_log(
     table: Table, *, after: int, until: int, event_timestamp: str, every: timedelta
 ) -> tuple[Interval, ...] | None:
-    """The slices of length ``every`` in which rows differ between two versions, neighbours joined.
+    """Where rows differ between two versions: per slice of length ``every``, from the first such row to the last.
 
     None where that cannot be told without Spark: the table is only reachable through it, its change feed is gone, or
     more than `MOST_ROWS` rows changed. Rows without an event timestamp are not looked at.
@@ -41,27 +41,27 @@ def changed_intervals_by_log(
         return None
     column = next(name for name in feed.column_names if name.lower() == event_timestamp.lower())
     feed = feed.filter(feed[column].is_valid())
-    changed = feed.append_column(_SLICE, _slices(feed[column], every))
+    micros = feed[column].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
+    changed = feed.append_column(_SLICE, _slices(micros, every)).append_column(_AT, micros)
     only_added = set(feed[_CHANGE].unique().to_pylist()) <= {"insert"}
-    numbers = changed[_SLICE].unique() if only_added else _net_slices(changed)
-    found = [int(number) for number in numbers.to_pylist() if number is not None]
-    return merged(numbered(number, every) for number in found)
+    rows = changed if only_added else _net(changed)
+    spans = rows.select([_SLICE, _AT]).group_by(_SLICE).aggregate([(_AT, "min"), (_AT, "max")]).to_pylist()
+    return merged(spanning(span[f"{_AT}_min"], span[f"{_AT}_max"]) for span in spans)
 
 
-def _slices(times: Values, every: timedelta) -> pa.Array[Any]:
+def _slices(micros: Values, every: timedelta) -> pa.Array[Any]:
     """The number of each instant's slice, counted from the anchor; Python rounds down also before it."""
     anchor, step = (ANCHOR - EPOCH) // MICROSECOND, every // MICROSECOND
-    micros = times.cast(pa.timestamp("us", "UTC")).cast(pa.int64()).to_pylist()
-    return pa.array([(moment - anchor) // step for moment in micros if moment is not None], pa.int64())
+    return pa.array([(moment - anchor) // step for moment in micros.to_pylist() if moment is not None], pa.int64())
 
 
-def _net_slices(changed: pa.Table) -> Values:
-    """The slices in which rows differ when those that went and came back the same are left out."""
+def _net(changed: pa.Table) -> pa.Table:
+    """The rows that differ when those that went and came back the same are left out."""
     sign = [1 if kind in _INSERTED else -1 for kind in changed[_CHANGE].to_pylist()]
-    content = [*(name for name in changed.column_names if not name.startswith(ENGINE_PREFIX)), _SLICE]
+    content = [*(name for name in changed.column_names if not name.startswith(ENGINE_PREFIX)), _SLICE, _AT]
     rows = pa.Table.from_arrays([*(_comparable(changed[name]) for name in content), pa.array(sign)], [*content, _SIGN])
     netted = rows.group_by(content).aggregate([(_SIGN, "sum")])
-    return netted.filter(pc.field(f"{_SIGN}_sum") != 0)[_SLICE].unique()
+    return netted.filter(pc.field(f"{_SIGN}_sum") != 0)
 
 
 def _comparable(column: Values) -> Values:

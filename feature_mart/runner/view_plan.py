@@ -58,7 +58,7 @@ def refuse_foreign(view: FeatureView, state: ViewState | None, request: Request 
 
 
 class ChangesOf(Protocol):
-    """Finds the slices of length ``every`` in which a table's rows differ between two versions.
+    """Finds where a table's rows differ between two versions: per slice of length ``every``, from first to last.
 
     None, or a `TableError`, where that cannot be told: all may have changed.
     """

@@ -23,8 +23,8 @@ from feature_mart.records import (
     iso,
     merged,
     moved,
-    numbered,
     parse_instant,
+    spanning,
     without,
 )
 
@@ -118,7 +118,9 @@ def test_intervals_end_where_the_calendar_does() -> None:
     assert ceil_to(LATEST, week) == LATEST
     assert moved(EARLIEST, -week) == EARLIEST
     assert moved(LATEST, week) == LATEST
-    number = (LATEST - ANCHOR) // week
-    assert numbered(number, week).end == LATEST
-    assert numbered(0, week) == Interval(ANCHOR, ANCHOR + week)
-    assert numbered(-1, week) == Interval(ANCHOR - week, ANCHOR)
+    assert spanning(0, 5) == Interval(EPOCH, EPOCH + 6 * MICROSECOND)
+    far = 10**18
+    assert spanning(-far, 0) == Interval(EARLIEST, EPOCH + MICROSECOND)
+    assert spanning(0, far) == Interval(EPOCH, LATEST)
+    assert spanning(far, far) == Interval(LATEST - MICROSECOND, LATEST)
+    assert spanning(-far, -far) == Interval(EARLIEST, EARLIEST + MICROSECOND)

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_mart.plan.intervals import OUTDATED, Covered, affected_by, chunks, covered_after, to_build, wanted_range
-from feature_mart.records import Interval
+from feature_mart.records import EPOCH, MICROSECOND, Interval, spanning
 
-DAY = timedelta(days=1)
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 BASE = datetime(2011, 1, 1, tzinfo=timezone.utc)
 NONE = timedelta(0)
 
@@ -62,6 +62,18 @@ def test_coverage_survives_json() -> None:
 def test_a_changed_row_reaches_the_intervals_that_see_it(lookback: int, lookahead: int, expected: set[int]) -> None:
     found = affected_by([day(5)], every=DAY, lookback=DAY * lookback, lookahead=DAY * lookahead)
     assert days(list(found)) == expected
+
+
+@pytest.mark.parametrize(
+    ("hour", "lookback", "lookahead", "expected"),
+    [(6, 36, 0, {5, 6}), (12, 36, 0, {5, 6, 7}), (6, 0, 6, {5}), (5, 0, 6, {4, 5})],
+)
+def test_a_row_reaches_no_further_than_the_margins(
+    hour: int, lookback: int, lookahead: int, expected: set[int]
+) -> None:
+    micros = (BASE + DAY * 5 + HOUR * hour - EPOCH) // MICROSECOND
+    found = affected_by([spanning(micros, micros)], every=DAY, lookback=HOUR * lookback, lookahead=HOUR * lookahead)
+    assert days(found) == expected
 
 
 def range_of(**changed: object) -> Interval | None:
