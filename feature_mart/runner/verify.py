@@ -137,11 +137,13 @@ def _interval_view(workspace: Workspace, name: str) -> FeatureView:
 def _interval(workspace: Workspace, view: FeatureView, start: datetime | None, end: datetime | None) -> Interval:
     every = view.materialize.every
     state = view_state(workspace.tables.table(view.name))
-    if state is None and (start is None or end is None):
-        raise UsageError(
-            f"view {view.name} has not been built yet: run `mart build {view.pipeline}`, or give --start and --end."
-        )
+    # A view that was built whole until now holds no intervals either.
     held = [entry.interval for entry in state.covered] if state is not None else []
+    if not held and (start is None or end is None):
+        raise UsageError(
+            f"view {view.name} has not been built by intervals yet: run `mart build {view.pipeline}`, or give --start "
+            "and --end."
+        )
     until = ceil_to(end, every) if end is not None else _end_of_rows(state, held, every)
     if start is not None:
         since = floor_to(start, every)

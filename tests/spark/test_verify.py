@@ -96,9 +96,18 @@ def test_what_cannot_be_verified_is_refused(mart: OPEN) -> None:
         store.verify("orders_of_customers")
 
 
+def test_a_view_that_was_built_whole_needs_a_range(mart: OPEN) -> None:
+    sql = "select customer_id, ordered_at, order_no, amount from orders"
+    mart(sql, "{mode: full}").build()
+    store = mart(sql)
+    with pytest.raises(UsageError, match="has not been built by intervals yet"):
+        store.verify("customer_orders", start="2011-01-01")
+    assert store.verify("customer_orders", start="2011-01-01", end="2011-01-03").is_additive
+
+
 def test_a_view_that_is_not_built_needs_a_range(mart: OPEN) -> None:
     store = mart("select customer_id, ordered_at, order_no, amount from orders")
-    with pytest.raises(UsageError, match="has not been built yet"):
+    with pytest.raises(UsageError, match="has not been built by intervals yet: run `mart build daily`, or give --st"):
         store.verify("customer_orders")
     with pytest.raises(SourceError, match="source orders has not been ingested yet: run `mart build`"):
         store.verify("customer_orders", start="2011-01-01", end="2011-01-02")

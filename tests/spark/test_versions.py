@@ -142,6 +142,23 @@ NARROW = """
     """
 
 
+def test_a_diff_across_full_rebuilds_tells_an_added_feature_from_changed_values(tiny: OPEN) -> None:
+    tiny().build()
+    wider = "select customer_id, ordered_at, order_no, amount, array(amount) as parts from orders"
+    tiny({SQL: wider, METADATA: ADDED}).build(full_refresh=True)
+    store = tiny({SECOND: HEADER + "1,c,2011-01-02 09:30:00,99.0\n"})
+    store.build(full_refresh=True)
+    added, both, changed = store.diff(VIEW, 0, 1), store.diff(VIEW, 0, 2), store.diff(VIEW, 1, 2)
+    assert added["rows"] == {"added": 0, "removed": 0, "changed": 0}
+    assert added["columns"] == {"added": ["parts"], "removed": [], "retyped": {}}
+    assert f"+{wider}" in added["definition"]["diff"]
+    assert (both["columns"], both["features"]) == (added["columns"], {"order_no": 0, "amount": 1})
+    assert changed["columns"] == {"added": [], "removed": [], "retyped": {}}
+    assert changed["rows"] == {"added": 0, "removed": 0, "changed": 1}
+    assert changed["features"] == {"order_no": 0, "amount": 1, "parts": 1}
+    assert not changed["definition"]["changed"]
+
+
 def test_a_restored_view_has_the_old_content_and_is_on_hold_until_it_is_named(tiny: OPEN) -> None:
     tiny().build()
     tiny({SQL: "select customer_id, ordered_at, amount * 2 as amount from orders", METADATA: NARROW}).build(
@@ -196,21 +213,6 @@ def test_a_view_that_is_up_to_date_is_released_by_a_commit_without_rows(tiny: OP
     assert rows(store) == rows(store, 0)
     assert tiny().build().views[0].reason == "up to date"
     assert store.explain(f"{VIEW}:amount", {"customer_id": 2})["written_by"]["version"] == 0
-
-
-def test_a_moment_is_looked_up_once_for_all_tables_of_a_query(tiny: OPEN) -> None:
-    tiny().build()
-    moment = tiny().history(VIEW)[0]["timestamp"]
-    store = tiny({SECOND: HEADER + "1,c,2011-01-02 09:30:00,99.0\n"})
-    store.build()
-    text = "select sum(c.amount), (select sum(amount) from orders) from customer_orders c"
-    arguments = ["--mart", str(store.project.root), "query", text, "--as-of", moment, "--json"]
-    result = CliRunner().invoke(main, arguments)
-    assert list(json.loads(result.stdout)[0].values()) == [15.0, 15.0]
-    assert result.stderr == f"as of {moment} these versions are read: customer_orders=0, orders=0\n"
-    with pytest.raises(UsageError) as both:
-        store.table(VIEW, 0, moment)
-    assert both.value.message == "customer_orders is asked for at version 0 and as of a moment: give one of the two."
 
 
 def test_what_cannot_be_restored_is_refused(tiny: OPEN, tmp_path: Path, spark: SparkSession) -> None:
