@@ -141,6 +141,55 @@ def test_versions_and_moments(built: FeatureStore) -> None:
         built.query(text, as_of="1999-01-01")
 
 
+SUMS = {
+    "pipelines/daily.yml": """
+        pipeline: daily
+        description: Orders by customer.
+        owner: growth@example.com
+        feature_views:
+          - name: customer_orders
+            definition: features/orders.sql
+            entities: [customer]
+            event_timestamp: ordered_at
+            materialize: {mode: interval, every: 1d}
+          - name: customer_sums
+            definition: features/sums.sql
+            entities: [customer]
+            static: true
+        """,
+    "features/sums.sql": "select customer_id, sum(amount) as spent from customer_orders group by customer_id",
+    "metadata/feature_views/customer_sums.yml": """
+        feature_view: customer_sums
+        description: What a customer spent.
+        owner: growth@example.com
+        features: {spent: {description: In all.}}
+        """,
+}
+
+
+TOTALS = {"customer_orders": "amount", "customer_sums": "spent", "orders": "amount"}
+
+
+def test_a_moment_is_looked_up_once_for_all_tables_of_a_query(spark: SparkSession, tmp_path: Path) -> None:
+    store = FeatureStore(write_tiny_mart(tmp_path, SUMS), spark=spark, now=FixedClock("2011-01-03T12:00:00Z"))
+    store.build()
+    # The sums read the orders, so they were committed last.
+    moment = store.history("customer_sums")[0]["timestamp"]
+    write_files(tmp_path, {"data/orders/2011-01-02.csv": HEADER + "1,c,2011-01-02 09:30:00,99.0\n"})
+    store.build()
+    parts = [f"(select sum({column}) from {name}) as {name}" for name, column in TOTALS.items()]
+    arguments = ["--mart", str(tmp_path), "query", f"select {', '.join(parts)}", "--json"]
+    now = CliRunner().invoke(main, arguments)
+    assert list(json.loads(now.stdout)[0].values()) == [111.5, 111.5, 111.5]
+    then = CliRunner().invoke(main, [*arguments, "--as-of", moment])
+    assert list(json.loads(then.stdout)[0].values()) == [15.0, 15.0, 15.0]
+    read = "customer_orders=0, customer_sums=0, orders=0"
+    assert then.stderr == f"as of {moment} these versions are read: {read}\n"
+    with pytest.raises(UsageError) as both:
+        store.table("customer_orders", 0, moment)
+    assert both.value.message == "customer_orders is asked for at version 0 and as of a moment: give one of the two."
+
+
 # from the command line
 
 
