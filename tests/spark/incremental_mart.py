@@ -24,7 +24,6 @@ COLUMNS: Mapping[str, tuple[str, ...]] = {
     "orders": ("customer_id", "order_no", "ordered_at", "amount"),
     "refunds": ("customer_id", "refunded_at", "value"),
     "customers": ("customer_id", "country"),
-    "customer_orders": ("customer_id", "ordered_at", "order_no", "amount"),
     "recent_spend": ("customer_id", "ordered_at", "order_no", "spent"),
     "order_refunds": ("customer_id", "ordered_at", "order_no", "refunds", "refunded"),
     "country_days": ("customer_id", "day", "country", "spent", "orders"),
@@ -34,7 +33,6 @@ TIMES: Mapping[str, str | None] = {
     "orders": "ordered_at",
     "refunds": "refunded_at",
     "customers": None,
-    "customer_orders": "ordered_at",
     "recent_spend": "ordered_at",
     "order_refunds": "ordered_at",
     "country_days": "day",
@@ -50,15 +48,11 @@ def event_time(name: str, row: Row) -> datetime:
     return moment
 
 
-def _customer_orders(rows: Mapping[str, Rows], factor: int) -> list[Row]:
-    return [(customer, at, number, amount) for customer, number, at, amount in rows["orders"]]
-
-
 def _recent_spend(rows: Mapping[str, Rows], factor: int) -> list[Row]:
-    orders = rows["customer_orders"]
+    orders = rows["orders"]
     return [
-        (c, at, number, factor * sum(paid for d, t, _, paid in orders if d == c and at - 36 * HOUR <= t <= at))
-        for c, at, number, _ in orders
+        (c, at, number, factor * sum(paid for d, _, t, paid in orders if d == c and at - 36 * HOUR <= t <= at))
+        for c, number, at, _ in orders
     ]
 
 
@@ -143,8 +137,7 @@ class View:
 VIEWS: Mapping[str, View] = {
     view.name: view
     for view in (
-        View("customer_orders", ("orders",), _customer_orders),
-        View("recent_spend", ("customer_orders",), _recent_spend, lookback=36 * HOUR),
+        View("recent_spend", ("orders",), _recent_spend, lookback=36 * HOUR),
         View("order_refunds", ("orders", "refunds"), _order_refunds, every=12 * HOUR, lookahead=18 * HOUR),
         View("country_days", ("customers", "recent_spend"), _country_days),
         View("customer_totals", ("country_days", "orders"), _customer_totals, every=None),
@@ -175,7 +168,7 @@ def definition_of_recent_spend(factor: int) -> str:
             {factor} * sum(amount) over (
                 partition by customer_id order by unix_micros(ordered_at)
                 range between {36 * HOUR // timedelta(microseconds=1)} preceding and current row) as spent
-        from customer_orders
+        from orders
         """
 
 
@@ -231,7 +224,6 @@ FILES: Mapping[str, str] = {
             event_timestamp: null
             deleted_files: drop
         """,
-    "features/customer_orders.sql": "select customer_id, ordered_at, order_no, amount from orders",
     "features/recent_spend.sql": definition_of_recent_spend(FACTORS[0]),
     "features/order_refunds.sql": """
         select o.customer_id, o.ordered_at, o.order_no,
@@ -263,11 +255,6 @@ FILES: Mapping[str, str] = {
         owner: growth@example.com
         schedule: "0 3 * * *"
         feature_views:
-          - name: customer_orders
-            definition: features/customer_orders.sql
-            entities: [customer]
-            event_timestamp: ordered_at
-            materialize: {mode: interval, every: 1d}
           - name: recent_spend
             definition: features/recent_spend.sql
             entities: [customer]

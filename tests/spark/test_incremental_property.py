@@ -35,7 +35,7 @@ ONCE = settings(deadline=None, database=None, phases=[Phase.generate])
 
 
 @settings(ONCE, derandomize=True, max_examples=2)
-@given(sequence=sequences(builds=3))
+@given(sequence=sequences(builds=2))
 def test_incremental_builds_equal_a_full_one(started_spark: SparkSession, sequence: tuple[Happening, ...]) -> None:
     run(engine_session(started_spark), sequence)
 
