@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 from feature_mart.build.python import run_python
 from feature_mart.build.sql import run_sql
 from feature_mart.definitions import FeatureView
+from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
-from feature_mart.delta.types import is_widening
 from feature_mart.errors import BuildError
 
 

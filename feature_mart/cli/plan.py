@@ -54,7 +54,9 @@ def plan_lines(plan: Plan) -> list[str]:
             lines.append(f"{source.action:10} {source.source:28} {source.reason}{_files(source)}")
     for view in plan.views:
         if view.action != "skip":
-            lines.append(f"{view.action:10} {view.view:28} {view.reason}{_extent(view)}")
+            first, *further = view.reason.splitlines()
+            lines.append(f"{view.action:10} {view.view:28} {first}{_extent(view)}")
+            lines.extend(f"{'':10}   {line}" for line in further)
         elif view.change is not None or view.stale or view.reason != "up to date":
             lines.append(f"{'leave':10} {view.view:28} {view.reason}")
         lines.extend(_change_lines(view))

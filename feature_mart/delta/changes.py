@@ -39,10 +39,11 @@ def changed_intervals(
     rebuilt to the same content, changes nothing. Rows without an event timestamp are not looked at.
 
     Raises:
-        TableError: the change feed of those versions cannot be read (any more).
+        TableError: the change feed of those versions cannot be read (any more), or columns changed their types.
     """
     if after >= until:
         return ()
+    table.require_same_types(after, until)
     feed = change_feed(table, after, until)
     step = every // MICROSECOND
     micros = f"unix_micros(`{event_timestamp}`)"

@@ -31,11 +31,16 @@ def changed_intervals_by_log(
 
     None where that cannot be told without Spark: the table is only reachable through it, its change feed is gone, or
     more than `MOST_ROWS` rows changed. Rows without an event timestamp are not looked at.
+
+    Raises:
+        TableError: columns changed their types, so that all may have changed.
     """
     if after >= until:
         return ()
     if not isinstance(table.log, RustLog):
         return None
+    # delta-rs would read old rows in the new types, and find that nothing changed.
+    table.require_same_types(after, until)
     feed = table.log.change_feed(after + 1, until, MOST_ROWS)
     if feed is None:
         return None

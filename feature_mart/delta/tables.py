@@ -87,6 +87,20 @@ class Table:
         found = self.log.columns(version)
         return {name: kind for name, kind in found.items() if not name.startswith(ENGINE_PREFIX)}
 
+    def require_same_types(self, after: int, until: int) -> None:
+        """Rows of two versions can be compared only where columns that both have are of the same types.
+
+        Raises:
+            TableError: a column changed its type between the two, or one of them is gone.
+        """
+        before, now = self.columns(after), self.columns(until)
+        for name, kind in before.items():
+            if now.get(name, kind) != kind:
+                raise TableError(
+                    f"table {self.name}: {name} was {kind} at version {after} and is {now[name]} at version {until}, "
+                    "so all of its rows count as changed."
+                )
+
     def read(self, version: int | None = None, *, spark: SparkSession | None = None) -> DataFrame:
         """All columns of the rows of one version (the latest by default), as a Spark frame."""
         from feature_mart.delta.errors import delta_errors

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feature_mart.definitions import FeatureView
-from feature_mart.delta.types import is_widening
+from feature_mart.definitions.widening import is_widening
 from feature_mart.errors import UsageError
 
 

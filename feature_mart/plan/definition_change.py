@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -80,11 +79,6 @@ def definition_change(before: str, hash_before: str, view: FeatureView) -> Defin
     if not (added and only_adds_features(before, view)):
         classes.append("values may change")
     return DefinitionChange(tuple(classes), added, removed, definition_diff(recorded, now))
-
-
-def lost_features(published: Iterable[str], view: FeatureView) -> tuple[str, ...]:
-    """The published columns that the definition does not give any more; none where only a run can tell its columns."""
-    return () if view.columns is None else tuple(name for name in published if name not in view.columns)
 
 
 def only_adds_features(before: str, view: FeatureView) -> bool:

@@ -50,7 +50,7 @@ class ViewPlan:
     """What a build would do with a view.
 
     It is blocked where an input is not there and not part of the plan, or another program changed the input's rows; it
-    is refused where published features would go, or another program changed its own rows.
+    is refused where published features would go or change their types, or another program changed its own rows.
 
     ``intervals``: None where the view is built whole. ``known_after``: inputs that the same build brings up to date
     first; more intervals than those named may have to be built for what changes in them.

@@ -169,9 +169,6 @@ def plan_whole(
     view: FeatureView, state: ViewState | None, pinned: Mapping[str, TableVersion], request: Request, horizon: datetime
 ) -> Step:
     """The step of a view that is built whole."""
-    held = held_step(view, state, request, horizon)
-    if held is not None:
-        return held
 
     def build(reason: str) -> Step:
         return Step(view.name, "build", reason, horizon, replaces_everything=True, replaces_schema=request.full_refresh)
@@ -204,9 +201,6 @@ def plan_intervals(
     found: Found,
 ) -> Step:
     """The step of a view that is built by intervals."""
-    held = held_step(view, state, request, horizon)
-    if held is not None:
-        return held
     if state is not None and not request.full_refresh and is_superseded(state, pinned):
         return Step(view.name, "skip", "a newer build has published this view already", horizon, intervals=())
     covered = () if state is None else state.covered

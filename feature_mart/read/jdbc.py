@@ -14,9 +14,9 @@ from pyspark.sql import functions as F
 
 from feature_mart.definitions import Source
 from feature_mart.definitions.secrets import hidden_values, masked_text
+from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.canonical import row_text
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
-from feature_mart.delta.types import is_widening
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, quoted_name
 from feature_mart.records import EPOCH, MICROSECOND

@@ -14,7 +14,8 @@ from typing import Any
 from feature_mart.definitions import FeatureView, Source
 from feature_mart.definitions.problems import counted
 from feature_mart.delta.tables import Table
-from feature_mart.plan.definition_change import definition_change, lost_features
+from feature_mart.errors import TableError
+from feature_mart.plan.definition_change import DefinitionChange, definition_change
 from feature_mart.plan.foreign import foreign_refusal
 from feature_mart.plan.intervals import affected_by
 from feature_mart.plan.preview import (
@@ -26,9 +27,10 @@ from feature_mart.plan.preview import (
     moment,
     stale_ranges,
 )
+from feature_mart.plan.schema_change import refusal, schema_change
 from feature_mart.plan.steps import Request, Step, ViewState, horizon_of
 from feature_mart.read.ingest import plan_ingest
-from feature_mart.records import EARLIEST, Interval, floor_to, merged
+from feature_mart.records import EARLIEST, Interval, TableVersion, floor_to, merged
 from feature_mart.runner.build import selected_views, sources_of
 from feature_mart.runner.ingest import Input, pin
 from feature_mart.runner.view_plan import plan_step, view_state
@@ -104,9 +106,9 @@ class _Planner:
     """Plans views in the order of their dependencies.
 
     ``pending`` are the inputs that the build changes before: with the intervals that it rebuilds of them at most, or
-    None where that is not known. ``pinned`` and ``changed`` keep what was found in the logs, as many views may read
-    the same input: its version (None where it is not there), and what changed in it between two versions; ``spoilt``
-    tells of views whether another program changed their rows.
+    None where that is not known. ``pinned``, ``changed`` and ``columns`` keep what was found in the logs, as many views
+    may read the same input: its version (None where it is not there), what changed in it between two versions, and the
+    types of its columns at a version; ``spoilt`` tells of views whether another program changed their rows.
     """
 
     workspace: Workspace
@@ -115,6 +117,7 @@ class _Planner:
     pinned: dict[str, Input | None] = field(default_factory=dict)
     spoilt: dict[str, bool] = field(default_factory=dict)
     changed: dict[tuple[str, frozenset[tuple[str, Any]]], tuple[Interval, ...] | None] = field(default_factory=dict)
+    columns: dict[tuple[str, TableVersion], Mapping[str, str]] = field(default_factory=dict)
 
     def view(self, view: FeatureView, state: ViewState | None) -> ViewPlan:
         """The plan of one view."""
@@ -140,13 +143,39 @@ class _Planner:
             return found or ()
 
         step = plan_step(self.workspace, view, state, inputs, self.request, changes_of)
-        step = self._with_pending(view, step, waits_for)
-        return self._told(view, state, step, sorted({*waits_for, *unknown}))
+        unsure = sorted({*waits_for, *unknown})
+        return self._told(view, state, self._with_pending(view, step, unsure), unsure)
 
-    def _lost(self, view: FeatureView) -> tuple[str, ...]:
-        """The published features for whose sake a build of the changed definition is refused."""
-        published = () if self.request.full_refresh else self.workspace.tables.table(view.name).columns()
-        return lost_features(published, view)
+    def _refused(self, view: FeatureView, state: ViewState | None, change: DefinitionChange | None) -> str | None:
+        """Why a build would be refused for the sake of what is published, as far as that is known without a run."""
+        if state is None or self.request.full_refresh:
+            return None
+        if change is None and not any(self._comes_otherwise(name, state) for name in view.inputs):
+            return None
+        from feature_mart.definitions.column_types import known_types  # loads the SQL parser
+
+        published = self.workspace.tables.table(view.name).columns()
+        found = schema_change(published, view.columns, known_types(view, self._types_of_input))
+        return None if found is None else refusal(view, found, self.workspace.project.services.values())
+
+    def _comes_otherwise(self, name: str, state: ViewState) -> bool:
+        """Whether an ingested source is declared in other types than those that the last build of a view read."""
+        producer, seen = self.workspace.project.producer(name), state.inputs.get(name)
+        if not isinstance(producer, Source) or not producer.is_ingested or seen is None:
+            return False
+        if (name, seen) not in self.columns:
+            try:
+                self.columns[name, seen] = self.workspace.table_of(producer).columns(seen.version)
+            except TableError:  # that version is gone, so what it had is not known
+                self.columns[name, seen] = {}
+        return any(self.columns[name, seen].get(column) != kind for column, kind in producer.schema.items())
+
+    def _types_of_input(self, name: str) -> Mapping[str, str]:
+        """Ingested sources come in their declared types; a view keeps those that are published."""
+        producer = self.workspace.project.producer(name)
+        if isinstance(producer, Source):
+            return producer.schema if producer.is_ingested else {}
+        return self.workspace.tables.table(name).columns()
 
     def _pin(self, name: str) -> Input | None:
         if name not in self.pinned:
@@ -172,14 +201,14 @@ class _Planner:
         return self.changed[key]
 
     def _with_pending(self, view: FeatureView, step: Step, waits_for: Sequence[str]) -> Step:
-        """The step with what inputs add that the same build changes before."""
+        """The step with what inputs add that the same build changes before, or whose changes only Spark can tell."""
         if not waits_for or step.held:
             return step
         reason = step.reason if step.action == "build" else f"inputs change: {', '.join(waits_for)}"
         if step.intervals is None:
             return replace(step, action="build", reason=reason)
         rules = view.materialize
-        changed = [interval for name in waits_for for interval in self.pending[name] or ()]
+        changed = [interval for name in waits_for for interval in self.pending.get(name) or ()]
         reached = affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
         begin = EARLIEST if self.request.start is None else floor_to(self.request.start, rules.every)
         within = [
@@ -199,14 +228,15 @@ class _Planner:
         is_blocked: bool = False,
     ) -> ViewPlan:
         change = None if state is None else definition_change(state.definition, state.definition_hash, view)
-        lost = () if change is None or step.action == "skip" else self._lost(view)
-        refusal = foreign_refusal(view, state, self.request) or (_refusal(view, lost) if lost else None)
+        refused = foreign_refusal(view, state, self.request)
+        if refused is None and step.action == "build":
+            refused = self._refused(view, state, change)
         return ViewPlan(
             view=view.name,
             pipeline=view.pipeline,
             owner=view.owner,
-            action="refused" if refusal else "blocked" if is_blocked else step.action,
-            reason=refusal or step.reason,
+            action="refused" if refused else "blocked" if is_blocked else step.action,
+            reason=refused or step.reason,
             intervals=step.intervals,
             known_after=tuple(unknown) if step.intervals is not None else (),
             version=None if state is None else state.version,
@@ -214,13 +244,6 @@ class _Planner:
             change=change,
             stale=() if state is None else stale_ranges(state.covered, view.definition_hash),
         )
-
-
-def _refusal(view: FeatureView, lost: Sequence[str]) -> str:
-    return (
-        f"the build is refused, as {', '.join(lost)} would go; on purpose: "
-        f"mart build {view.pipeline} --select {view.name} --full-refresh"
-    )
 
 
 def _spoilt_text(names: Sequence[str]) -> str:

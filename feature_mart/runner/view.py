@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from feature_mart.build.run import Range
 from feature_mart.check.rules import Context, inside_rule
 from feature_mart.check.run import RAW, REASON, Checked, check_rows
-from feature_mart.definitions import FeatureView
+from feature_mart.definitions import FeatureService, FeatureView
 from feature_mart.definitions.problems import counted
 from feature_mart.delta.address import quarantine_of
 from feature_mart.delta.canonical import instant
@@ -163,11 +163,15 @@ def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
         published = task.table.columns()
         frame = in_published_types(frame, published)
         # Known before a row is computed, and before anything is set aside.
-        refuse_schema_change(view, published, dict(frame.dtypes), allowed=False)
+        refuse_schema_change(view, published, dict(frame.dtypes), _services(task))
     rules = []
     if step.intervals is not None and not has_margin(view):
         rules.append(inside_rule(view, step.intervals))
     return check_rows(view, frame, _context(task, step, state), rules)
+
+
+def _services(task: Task) -> tuple[FeatureService, ...]:
+    return tuple(task.workspace.project.services.values())
 
 
 def _spans(step: Step) -> list[Range]:
@@ -212,7 +216,7 @@ def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected
         # Before the quarantine is touched: rows of an overtaken build have no place in it.
         require_state(task.table, expected)
         _set_aside(task, step, checked, provenance)
-    intent = Intent(provenance, expected, replaces, replaces_schema=step.replaces_schema)
+    intent = Intent(provenance, expected, replaces, step.replaces_schema, _services(task))
     return publish(task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent)
 
 

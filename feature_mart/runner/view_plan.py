@@ -19,6 +19,7 @@ from feature_mart.plan.steps import (
     Request,
     Step,
     ViewState,
+    held_step,
     horizon_of,
     input_changes,
     plan_intervals,
@@ -80,6 +81,9 @@ def plan_step(
     """What is to be done with the view. Starts Spark only where the change feed of an input must be read by it."""
     pinned = {name: entry.version for name, entry in inputs.items()}
     horizon = horizon_of(view, request.end, workspace.now())
+    held = held_step(view, state, request, horizon)
+    if held is not None:
+        return held
     if view.materialize.mode == "full":
         return plan_whole(view, state, pinned, request, horizon)
     affected: tuple[Interval, ...] | None = ()

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from feature_mart.definitions import FeatureView
+from feature_mart.definitions import FeatureService, FeatureView
+from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.canonical import instant
 from feature_mart.delta.layout import PARTITIONS, choose_layout, lay_out
 from feature_mart.delta.tables import Table
-from feature_mart.delta.types import is_widening
 from feature_mart.delta.writes import EVERYTHING, FILE_RETENTION_DAYS, Expected, Replaces, commit, table_properties
 from feature_mart.errors import CheckFailed, SchemaChangeRefused
+from feature_mart.plan.schema_change import refusal, schema_change
 from feature_mart.records import CheckReport, Interval, Provenance, WriteResult
 
 
@@ -32,13 +33,15 @@ class Extent:
 class Intent:
     """What a commit is to do: what it says of itself, the state it was planned on, the rows that make room for it.
 
-    ``replaces_schema``: removing, renaming or retyping what is published is on purpose.
+    ``replaces_schema``: removing, renaming or retyping what is published is on purpose; else ``services`` are told of
+    where they would break.
     """
 
     provenance: Provenance
     expected: Expected
     replaces: Replaces
     replaces_schema: bool = False
+    services: tuple[FeatureService, ...] = ()
 
 
 def publish(
@@ -53,7 +56,8 @@ def publish(
     """
     if not report.is_publishable:
         raise CheckFailed(failure_text(view, report), report)
-    refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.replaces_schema)
+    if not intent.replaces_schema:
+        refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.services)
     times = [name for name in (view.event_timestamp, view.created_timestamp) if name is not None]
     added = None if intent.replaces == EVERYTHING else report.rows
     layout = choose_layout(extent.rows, extent.earliest, extent.latest, added=added)
@@ -101,34 +105,17 @@ def failure_text(view: FeatureView, report: CheckReport) -> str:
     return "\n".join(lines)
 
 
-def refuse_schema_change(view: FeatureView, before: Mapping[str, str], after: Mapping[str, str], allowed: bool) -> None:
-    """Refuses a build that would take a published feature away or change its type, unless that is on purpose.
+def refuse_schema_change(
+    view: FeatureView, before: Mapping[str, str], after: Mapping[str, str], services: Iterable[FeatureService]
+) -> None:
+    """Refuses a build that would take a published feature away or change its type.
 
     Raises:
-        SchemaChangeRefused: what would be lost, and the command that does it all the same.
+        SchemaChangeRefused: what would be lost, for which of ``services``, and the command that does it all the same.
     """
-    if allowed:
-        return
-    gone = [name for name in before if name not in after]
-    retyped = [name for name in before if name in after and not _same_or_wider(before[name], after[name])]
-    if not gone and not retyped:
-        return
-    new = [name for name in after if name not in before]
-    said = [f"  {name} ({before[name]}) would be removed" for name in gone]
-    said += [f"  {name} would change from {before[name]} to {after[name]}" for name in retyped]
-    renamed = f"\nNew are: {', '.join(new)}. A renamed feature is a removed one and a new one." if gone and new else ""
-    raise SchemaChangeRefused(
-        f"view {view.name}: this build would change what is published; nothing was written.\n"
-        + "\n".join(said)
-        + renamed
-        + "\nTraining sets and services that use these would break. To do it on purpose, rebuilding the whole view:\n"
-        f"  mart build {view.pipeline} --select {view.name} --full-refresh"
-    )
-
-
-def _same_or_wider(before: str, after: str) -> bool:
-    # The rows are written in the type that is published already, so only what fits it may come.
-    return is_widening(after, before)
+    change = schema_change(before, after, after)
+    if change is not None:
+        raise SchemaChangeRefused(refusal(view, change, services))
 
 
 def in_published_types(frame: DataFrame, published: Mapping[str, str]) -> DataFrame:

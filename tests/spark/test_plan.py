@@ -264,32 +264,68 @@ def test_changes_from_the_log_are_those_that_spark_finds(
             assert changed_intervals_by_log(table, **asked) == changed_intervals(table, **asked)
 
 
-def test_a_plan_foresees_that_published_features_would_go(chain: OPEN) -> None:
-    chain({}).build()
-    fewer = {
-        "features/orders.sql": "select customer_id, ordered_at, order_no from orders",
-        "metadata/feature_views/customer_orders.yml": """
-            feature_view: customer_orders
-            description: What a customer ordered.
-            owner: growth@example.com
-            features: {order_no: {description: The number of the order.}}
-            """,
-        "features/days.sql": """
-            select customer_id, date_trunc('DAY', ordered_at) as day, cast(count(order_no) as decimal(30, 2)) as spent
-            from customer_orders group by customer_id, date_trunc('DAY', ordered_at)
-            """,
-    }
-    store = chain(fewer)
+FEWER = {
+    "features/orders.sql": "select customer_id, ordered_at, order_no from orders",
+    "metadata/feature_views/customer_orders.yml": """
+        feature_view: customer_orders
+        description: What a customer ordered.
+        owner: growth@example.com
+        features: {order_no: {description: The number of the order.}}
+        """,
+    "features/days.sql": """
+        select customer_id, date_trunc('DAY', ordered_at) as day, cast(count(order_no) as decimal(30, 2)) as spent
+        from customer_orders group by customer_id, date_trunc('DAY', ordered_at)
+        """,
+}
+SERVICE = {
+    "metadata/feature_services.yml": """
+        feature_services:
+          churn: {description: Churn model., owner: ml@example.com, features: [customer_orders]}
+        """,
+}
+AS_TEXT = "select customer_id, ordered_at, order_no, cast(amount as string) as amount from orders"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said", "days"),
+    [
+        (FEWER, "amount (double) would be removed", "build"),
+        ({"features/orders.sql": AS_TEXT}, "amount would change from double to string", "skip"),
+    ],
+    ids=["removed", "retyped"],
+)
+def test_a_plan_foresees_what_a_build_refuses(chain: OPEN, changes: Mapping[str, str], said: str, days: str) -> None:
+    chain(SERVICE).build()
+    store = chain(changes)
     planned = {view.view: view for view in store.plan().views}
-    assert planned["customer_orders"].action == "refused"
+    assert [view.action for view in planned.values()] == ["refused", days]
     assert planned["customer_orders"].reason == (
-        "the build is refused, as amount would go; on purpose: mart build daily --select customer_orders --full-refresh"
+        "view customer_orders: this build would change what is published, so it is refused; nothing was written.\n"
+        f"  {said}\n"
+        "Feature services in use would break:\n"
+        "  churn (ml@example.com) uses amount\n"
+        "So would training sets that take these. To do it on purpose, rebuilding the whole view:\n"
+        "  mart build daily --select customer_orders --full-refresh"
     )
-    assert planned["customer_days"].action == "build"
-    with pytest.raises(SchemaChangeRefused, match=r"amount \(double\) would be removed"):
+    with pytest.raises(SchemaChangeRefused) as caught:
         store.build()
+    assert caught.value.message.startswith(planned["customer_orders"].reason + "\n")
     on_purpose = {view.view: view.action for view in store.plan(full_refresh=True).views}
     assert set(on_purpose.values()) == {"build"}
+
+
+def test_a_plan_foresees_that_a_source_comes_in_other_types(chain: OPEN) -> None:
+    store = chain()
+    store.build()
+    declared = (store.project.root / "metadata/sources.yml").read_text()
+    store = chain({"metadata/sources.yml": declared.replace("amount: double", "amount: string")})
+    said = "amount would change from double to string"
+    before = store.plan().views[0]
+    assert before.action == "refused" and said in before.reason
+    with pytest.raises(SchemaChangeRefused, match=said):
+        store.build()
+    # The source was read anew, and the view still has to be: the plan goes on saying so.
+    assert store.plan().views[0].reason == before.reason
 
 
 def test_a_plan_names_no_interval_beyond_the_horizon_or_before_the_start(chain: OPEN) -> None:

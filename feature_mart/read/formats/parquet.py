@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from feature_mart.definitions import Source
+from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
-from feature_mart.delta.types import is_widening
 from feature_mart.errors import SourceError
 from feature_mart.read.conform import FILE, RAW, REASON, file_name, quoted_name
 from feature_mart.read.files import SourceFile, refuse_vanished, spark_path

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
-from functools import partial
 
 import pytest
 
 from feature_mart.definitions import Definition, FeatureView, load_project
 from feature_mart.plan.definition_change import definition_record, only_adds_features
 from feature_mart.plan.intervals import Covered
-from feature_mart.plan.steps import Found, Request, ViewState, clock_remark, horizon_of, plan_intervals, plan_whole
+from feature_mart.plan.steps import (
+    Found,
+    Request,
+    ViewState,
+    clock_remark,
+    held_step,
+    horizon_of,
+    plan_intervals,
+    plan_whole,
+)
 from feature_mart.records import Interval, TableVersion
 from feature_mart.testing import write_tiny_mart
 
@@ -217,15 +225,14 @@ def test_a_view_on_hold_is_left_until_it_is_named(view: FeatureView, whole: Feat
         "on hold since version 4 (restored from version 1): left as it is; "
         "`mart build daily --select customer_orders` builds it again"
     )
-    newer = {"orders": TableVersion("t", 4)}
-    for entry in (view, whole):
-        older = {"definition_hash": "another", "covered": (Covered(day(0, 3), "another"),)}
-        known = state(entry, version=4, on_hold=True, restored_from=1, **older)
-        planner = plan_whole if entry is whole else partial(plan_intervals, found=Found())
-        left = planner(entry, known, newer, Request(full_refresh=True, named=("other",)), BASE + 3 * DAY)
-        assert (left.action, left.reason, left.held) == ("skip", said, True)
-        built = planner(entry, known, newer, Request(named=("customer_orders",)), BASE + 3 * DAY)
-        assert (built.action, built.reason, built.held) == ("build", "definition changed", False)
+    for entry, intervals in ((view, ()), (whole, None)):
+        known = state(entry, version=4, on_hold=True, restored_from=1)
+        left = held_step(entry, known, Request(full_refresh=True, named=("other",)), BASE + 3 * DAY)
+        assert left is not None
+        assert (left.action, left.reason, left.intervals, left.held) == ("skip", said, intervals, True)
+        assert held_step(entry, known, Request(named=("customer_orders",)), BASE) is None
+        assert held_step(entry, state(entry), Request(), BASE) is None
+    assert held_step(view, None, Request(), BASE) is None
 
 
 def test_a_commit_says_whether_its_view_is_on_hold() -> None:
