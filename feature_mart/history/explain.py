@@ -18,9 +18,9 @@ from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table, visible
 from feature_mart.errors import TableError, UsageError
 from feature_mart.history.definition_diff import definition_of
-from feature_mart.history.input_rows import InputTable, Reach, literal, matched_rows
+from feature_mart.history.input_rows import Asked, InputTable, Reach, literal, matched_rows
 from feature_mart.history.key_values import key_values
-from feature_mart.history.matching import match_inputs
+from feature_mart.history.matching import Published, match_inputs
 from feature_mart.history.values import plain, plain_row
 from feature_mart.history.writer import Writer, writer_of
 from feature_mart.records import EARLIEST, LATEST, Interval, floor_to, iso, moved, parse_instant
@@ -41,9 +41,9 @@ class Question:
 
 @dataclass(frozen=True)
 class _Found:
-    """The row that answers: the feature's value, when it was true, and how many rows have the same key and times."""
+    """The row that answers: its values, when they were true, and how many rows have the same key and times."""
 
-    value: Any
+    values: Mapping[str, Any]
     moment: datetime | None
     ties: int
 
@@ -60,20 +60,22 @@ def explain(question: Question, table: Table, inputs: Mapping[str, InputTable]) 
     if question.at is not None and view.event_timestamp is None:
         raise UsageError(f"{view.name} is static: its values hold at all times. Leave the moment out.")
     version = table.pinned(question.version).version
-    _check_feature(question, table.columns(version))
+    types = table.columns(version)
+    _check_feature(question, types)
     found = _row(question, table, version, key)
     writer = writer_of(table.history(), version, found.moment)
+    asked = Asked(key, found.values, types)
     return {
         "feature": f"{view.name}:{question.feature}",
         "key": plain_row(key),
         "at": None if question.at is None else iso(question.at),
         "version": version,
-        "value": plain(found.value),
+        "value": plain(found.values[question.feature]),
         "event_timestamp": None if found.moment is None else iso(found.moment),
         "ties": found.ties,
         "written_by": None if writer is None else _written(writer),
         "restored_by": [] if writer is None else list(writer.restored_by),
-        "inputs": [] if writer is None else _inputs(view, key, found.moment, writer, inputs),
+        "inputs": [] if writer is None else _inputs(view, asked, found.moment, writer, inputs),
     }
 
 
@@ -96,26 +98,23 @@ def _row(question: Question, table: Table, version: int, key: Mapping[str, Any])
             rows = rows.where(F.col(f"`{name}`") == literal(value, view.keys[name]))
         if question.at is not None:
             rows = rows.where(F.col(f"`{view.event_timestamp}`") <= F.expr(instant(question.at)))
-        best = _best(view, rows, question.feature)
+        best = _best(view, rows)
     if not best:
         asked = ", ".join(f"{name}={plain(value)}" for name, value in key.items())
         until = "" if question.at is None else f" with an event timestamp up to {iso(question.at)}"
         raise TableError(f"{view.name} has no row of {asked}{until} at version {version}.")
     first, *others = best
-    ties = sum(entry["times"] == first["times"] for entry in others)
-    return _Found(first["value"], first["times"].get("event"), ties)
+    times = [name for name in (view.event_timestamp, view.created_timestamp) if name in first]
+    ties = sum(all(entry[name] == first[name] for name in times) for entry in others)
+    return _Found(first, first[view.event_timestamp] if view.event_timestamp else None, ties)
 
 
-def _best(view: FeatureView, rows: DataFrame, feature: str) -> list[dict[str, Any]]:
+def _best(view: FeatureView, rows: DataFrame) -> list[dict[str, Any]]:
     """The latest rows, best first: by event timestamp, created timestamp, then by their values alone."""
-    declared = {"event": view.event_timestamp, "created": view.created_timestamp}
-    times = {as_: F.col(f"`{name}`") for as_, name in declared.items() if name is not None and name in rows.columns}
-    order = [*(time.desc_nulls_last() for time in times.values()), row_text(sorted(rows.columns)).desc()]
-    named = [time.alias(as_) for as_, time in times.items()]
-    shown = rows.orderBy(*order).select(F.col(f"`{feature}`").alias("value"), *named).limit(_MOST_TIES)
-    return [
-        {"value": row["value"], "times": {name: row[name] for name in times}} for row in shown.toArrow().to_pylist()
-    ]
+    times = [name for name in (view.event_timestamp, view.created_timestamp) if name in rows.columns]
+    order = [*(F.col(f"`{name}`").desc_nulls_last() for name in times), row_text(sorted(rows.columns)).desc()]
+    found: list[dict[str, Any]] = rows.orderBy(*order).limit(_MOST_TIES).toArrow().to_pylist()
+    return found
 
 
 _MOST_TIES = 100
@@ -133,26 +132,25 @@ def _written(writer: Writer) -> dict[str, Any]:
 
 
 def _inputs(
-    view: FeatureView, key: Mapping[str, Any], moment: datetime | None, writer: Writer, inputs: Mapping[str, InputTable]
+    view: FeatureView, asked: Asked, moment: datetime | None, writer: Writer, inputs: Mapping[str, InputTable]
 ) -> list[dict[str, Any]]:
     said = writer.commit.provenance or {}
     horizon = None if said.get("horizon") is None else parse_instant(said["horizon"])
     recorded = said.get("inputs") or {}
     definition = _filled_in(definition_of(said), writer.interval, horizon)
-    columns: dict[str, list[str]] = {}
+    columns: dict[str, dict[str, str]] = {}
     for name, entry in recorded.items():
         problem = _unreadable(entry, inputs.get(name))
-        columns[name] = [] if problem else list(inputs[name].table.columns(entry["version"]))
-    matches = match_inputs(definition, list(view.keys), view.event_timestamp, columns)
-    start, end = _reach(view, moment, writer.interval, horizon)
-    reach = Reach(start, end, key, view.keys, moment)
+        columns[name] = {} if problem else inputs[name].table.columns(entry["version"])
+    matches = match_inputs(definition, Published(list(view.keys), view.event_timestamp, asked.types), columns)
+    reach = _reach(view, moment, writer.interval, horizon)
     found = []
     for name, entry in recorded.items():
         match, why = matches[name], _unreadable(entry, inputs.get(name))
         rows: dict[str, Any] = {"count": None, "rows": []}
         if why is None:
             try:
-                rows = matched_rows(inputs[name], entry["version"], match, reach)
+                rows = matched_rows(inputs[name], entry["version"], match, reach, asked)
             except TableError as error:
                 why = error.message
         told = {"match": match.kind if why is None else None, "why": why or match.why}
@@ -182,12 +180,14 @@ def _filled_in(definition: dict[str, Any], interval: Interval | None, horizon: d
     return {**definition, "text": text}
 
 
-def _reach(
-    view: FeatureView, moment: datetime | None, interval: Interval | None, horizon: datetime | None
-) -> tuple[datetime | None, datetime | None]:
+def _reach(view: FeatureView, moment: datetime | None, interval: Interval | None, horizon: datetime | None) -> Reach:
     """The time of which the definition sees input rows for the row at ``moment``."""
     if interval is None or moment is None:
-        return None, horizon
+        return Reach((None, horizon), (None, horizon))
     rules = view.materialize
     start = max(floor_to(moment, rules.every), interval.start)
-    return moved(start, -rules.lookback), moved(min(moved(start, rules.every), interval.end), rules.lookahead)
+    end = min(moved(start, rules.every), interval.end)
+    return Reach(
+        narrow=(moved(start, -rules.lookback), moved(end, rules.lookahead)),
+        whole=(moved(interval.start, -rules.lookback), moved(interval.end, rules.lookahead)),
+    )

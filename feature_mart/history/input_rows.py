@@ -10,17 +10,19 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from feature_mart.definitions.spark_types import NESTED, base_type
 from feature_mart.delta.canonical import instant, row_text
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.layout import PERIOD
 from feature_mart.delta.tables import ENGINE_PREFIX, Table
-from feature_mart.history.matching import Match
+from feature_mart.history.matching import OF_ROW, Match
 from feature_mart.history.values import plain_row
 from feature_mart.read.conform import FILE
 from feature_mart.read.ingest import FILES_PARTITION
 from feature_mart.read.inputs import cut
 
 MOST_ROWS = 20
+Span = tuple[datetime | None, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -33,13 +35,22 @@ class InputTable:
 
 @dataclass(frozen=True)
 class Reach:
-    """The time that the definition saw of its inputs, and the row that is asked for."""
+    """The time of which the definition sees an input for one row of the view: ``narrow`` if it is additive.
 
-    start: datetime | None
-    end: datetime | None
+    ``whole`` is what it did see as it ran, which is right for any definition.
+    """
+
+    narrow: Span
+    whole: Span
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The row that is asked for: the key as it was given, the values of its columns, and the types of both."""
+
     key: Mapping[str, Any]
-    key_types: Mapping[str, str]
-    event_timestamp: datetime | None
+    values: Mapping[str, Any]
+    types: Mapping[str, str]
 
 
 def literal(value: Any, kind: str) -> Column:
@@ -47,7 +58,7 @@ def literal(value: Any, kind: str) -> Column:
     return (F.expr(instant(value)) if isinstance(value, datetime) else F.lit(value)).cast(kind)
 
 
-def matched_rows(source: InputTable, version: int, match: Match, reach: Reach) -> dict[str, Any]:
+def matched_rows(source: InputTable, version: int, match: Match, reach: Reach, asked: Asked) -> dict[str, Any]:
     """How many rows match, and the first `MOST_ROWS` of them in the order of time; their number alone without a match.
 
     Raises:
@@ -60,26 +71,32 @@ def matched_rows(source: InputTable, version: int, match: Match, reach: Reach) -
     shown = [name for name in frame.columns if name == FILE or not name.startswith(ENGINE_PREFIX)]
     frame = frame.select(*[F.col(f"`{name}`") for name in shown])
     with delta_errors(source.table.name):
-        seen = cut(frame, source.event_timestamp, reach.start, reach.end)
+        seen = cut(frame, source.event_timestamp, *(reach.whole if match.kind == "exact" else reach.narrow))
         if match.kind is None:
             return {"count": seen.count(), "rows": []}
-        found = _matching(seen, match, reach)
+        found = matching(seen, match, asked)
         time = [F.col(f"`{source.event_timestamp}`")] if source.event_timestamp else []
         first = found.orderBy(*time, row_text(found.columns)).limit(MOST_ROWS).toArrow().to_pylist()
         count = len(first) if len(first) < MOST_ROWS else found.count()
     return {"count": count, "rows": [plain_row(row) for row in first]}
 
 
-def _matching(seen: DataFrame, match: Match, reach: Reach) -> DataFrame:
-    named = seen if match.alias is None else seen.alias(match.alias)
-    conditions = []
-    for name, expression in match.keys.items():
-        kind = reach.key_types[name]
-        conditions.append(F.expr(expression).try_cast(kind) == literal(reach.key[name], kind))
+def matching(seen: DataFrame, match: Match, asked: Asked) -> DataFrame:
+    """Those of ``seen`` that match the row that is asked for."""
+    if match.kind == "candidates":
+        for name, expression in match.keys.items():
+            kind = asked.types[name]
+            seen = seen.where(F.expr(expression).try_cast(kind) == literal(asked.key[name], kind))
+        return seen
+    row = {
+        f"{OF_ROW}{name.lower()}": literal(asked.values[name], kind)
+        for name, kind in asked.types.items()
+        if base_type(kind) not in NESTED
+    }
+    beside = seen.withColumns(row)
     if match.where is not None:
-        conditions.append(F.expr(match.where))
-    if match.event_timestamp is not None and reach.event_timestamp is not None:
-        conditions.append(F.expr(match.event_timestamp).cast("timestamp") == F.expr(instant(reach.event_timestamp)))
-    for condition in conditions:
-        named = named.where(condition)
-    return named
+        beside = beside.where(F.expr(match.where))
+    for same in match.same:
+        found = F.expr(same.input)
+        beside = beside.where((found if same.kind is None else found.try_cast(same.kind)).eqNullSafe(F.expr(same.row)))
+    return beside.select(*[F.col(f"`{name}`") for name in seen.columns])

@@ -1,7 +1,8 @@
 """How far the rows of an input that made a row can be told: worked out from the text of the definition.
 
-Without running it, a definition says for sure which rows made one of its own only where each of its rows comes from
-one row of one input. Elsewhere the rows of the same key are candidates, where the key can be followed to the input.
+Without running it, a definition says for sure which rows made one of its own where it is one SELECT over one input: one
+row, or all rows of one group that the row itself tells. Elsewhere the rows of the same key are candidates, where the
+key can be followed to the input.
 """
 
 from __future__ import annotations
@@ -14,52 +15,127 @@ import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
-# Arguments of a SELECT without which its rows are its input's, one by one; `where` leaves some of them out.
-_PLAIN = {"kind", "expressions", "from", "from_", "where", "order", "hint", "operation_modifiers"}
+from feature_mart.definitions.spark_types import NESTED, base_type
+from feature_mart.history.flat_query import Flat, NotFlat, flatten, text_of
+
+#: The row that is explained has its columns under their names after this, beside those of the input.
+OF_ROW = "_row_"
 _NOT_ROW_WISE = (exp.AggFunc, exp.Window, exp.UDTF, exp.Explode, exp.Query, exp.Anonymous, exp.Star)
 
 
 @dataclass(frozen=True)
-class Match:
-    """Which rows of an input belong to a key.
+class Same:
+    """A condition on a row of the input: its ``input`` is the row's ``row``, null being equal to null.
 
-    ``keys``: key to a SQL expression on the input's columns. ``where`` and ``event_timestamp`` are such expressions as
-    well, for exact matches. ``alias`` is the name that the expressions have for the input.
+    Both are SQL expressions. ``input`` is cast to ``kind`` where that is given: the type in which it was published.
+    """
+
+    input: str
+    row: str
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """Which rows of an input belong to a row of the view.
+
+    ``same`` and ``where`` (a SQL expression on the input's columns) say it exactly. ``keys``: key to such an
+    expression, for candidates.
     """
 
     kind: Literal["exact", "candidates"] | None
     why: str
     keys: Mapping[str, str] = field(default_factory=dict)
-    event_timestamp: str | None = None
+    same: tuple[Same, ...] = ()
     where: str | None = None
-    alias: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """What is known of a view's table: its keys, its event timestamp, and its columns with their types."""
+
+    keys: Sequence[str]
+    event_timestamp: str | None
+    columns: Mapping[str, str]
+
+    @property
+    def identity(self) -> list[str]:
+        """The columns by which a row is asked for."""
+        return [*self.keys, *([self.event_timestamp] if self.event_timestamp else [])]
+
+    def own(self, name: str) -> str | None:
+        """The type of a column that a row can be asked for by."""
+        kind = {column.lower(): kind for column, kind in self.columns.items()}.get(name)
+        return None if kind is None or base_type(kind) in NESTED else kind
 
 
 def match_inputs(
-    definition: Mapping[str, Any],
-    keys: Sequence[str],
-    event_timestamp: str | None,
-    columns: Mapping[str, Sequence[str]],
+    definition: Mapping[str, Any], view: Published, inputs: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Match]:
-    """For each input (``columns`` has theirs) how its rows are matched with a key.
+    """For each input (``inputs`` has the types of their columns) how its rows are matched with a row of the view.
 
     Args:
         definition: as a commit recorded it, parameters filled in.
     """
-    if definition.get("kind") == "input" and len(columns) == 1:
-        (name,) = columns
-        why = "the view takes its rows as they are"
-        wanted = [*keys, *([event_timestamp] if event_timestamp else [])]
-        if all(column in columns[name] for column in wanted):
-            own = {key: _quoted(key) for key in keys}
-            return {name: Match("exact", why, own, _quoted(event_timestamp) if event_timestamp else None)}
     tree = _parsed(definition)
-    if tree is not None and len(columns) == 1:
-        (name,) = columns
-        exact = _row_by_row(tree, keys, event_timestamp)
-        if exact is not None:
-            return {name: exact}
-    return {name: _candidates(tree, keys, name, list(known)) for name, known in columns.items()}
+    try:
+        return dict([_exact(definition, tree, view, inputs)])
+    except NotFlat as found:
+        reason = str(found)
+    return {name: _candidates(tree, view.keys, name, list(known), reason) for name, known in inputs.items()}
+
+
+def _exact(
+    definition: Mapping[str, Any], tree: exp.Select | None, view: Published, inputs: Mapping[str, Mapping[str, str]]
+) -> tuple[str, Match]:
+    """The only input, and how its rows are told exactly."""
+    if len(inputs) != 1:
+        raise NotFlat("reads several inputs")
+    ((name, types),) = inputs.items()
+    if definition.get("kind") == "input":
+        own = {column.lower() for column in types}
+        same = tuple(Same(f"`{column}`", f"`{OF_ROW}{column}`", view.own(column.lower())) for column in view.identity)
+        if not all(column.lower() in own for column in view.identity):
+            raise NotFlat("was of other columns")
+        return name, Match("exact", "the view takes its rows as they are", same=same)
+    if tree is None:
+        raise NotFlat("is no single SELECT in SQL")
+    flat = flatten(tree, inputs)
+    where = " AND ".join(f"({_forgiving(condition)})" for condition in flat.where) or None
+    if flat.groups is None:
+        same = tuple(_same_row(flat, view, column) for column in view.identity)
+        why = "each row comes from one row of this input: those of that key"
+        return name, Match("exact", why + (" and event timestamp" if view.event_timestamp else ""), {}, same, where)
+    groups = tuple(_same_group(group, flat, view, types) for group in flat.groups)
+    told = ", ".join(group.row.replace(OF_ROW, "").replace("`", "") for group in groups)
+    return name, Match("exact", f"the row is made from one group: all rows of its {told}", {}, groups, where)
+
+
+def _same_row(flat: Flat, view: Published, column: str) -> Same:
+    output, kind = flat.outputs.get(column.lower()), view.own(column.lower())
+    if output is None or output.expression is None or kind is None:
+        raise NotFlat(f"does not say how {column} is found in a row of the input")
+    return Same(_forgiving(output.expression), f"`{OF_ROW}{column.lower()}`", kind)
+
+
+def _same_group(group: exp.Expr, flat: Flat, view: Published, types: Mapping[str, str]) -> Same:
+    """How the row tells its value of a grouping expression: as a column, or worked out from a maximum or minimum.
+
+    An extreme of x is one of the group's x, so what is equal for all of them is equal for it.
+    """
+    wanted = text_of(group)
+    for name, output in flat.outputs.items():
+        kind = view.own(name)
+        if kind is not None and output.expression is not None and text_of(output.expression) == wanted:
+            return Same(_forgiving(group), f"`{OF_ROW}{name}`", kind)
+    for name, output in flat.outputs.items():
+        column = output.extreme_of
+        if not isinstance(column, exp.Column) or view.own(name) != types.get(column.name):
+            continue
+        used = list(group.find_all(exp.Column))
+        if used and all(entry == column for entry in used):
+            return Same(_forgiving(group), _forgiving(_of_row(group, name)))
+    raise NotFlat(f"groups by {wanted.replace('`', '')}, which the row does not tell")
 
 
 def _parsed(definition: Mapping[str, Any]) -> exp.Select | None:
@@ -72,43 +148,31 @@ def _parsed(definition: Mapping[str, Any]) -> exp.Select | None:
     return tree if isinstance(tree, exp.Select) else None
 
 
-def _row_by_row(tree: exp.Select, keys: Sequence[str], event_timestamp: str | None) -> Match | None:
-    """The match of a SELECT each row of which comes from one row of its only table; None of any other."""
-    used = {name for name, value in tree.args.items() if value}
-    tables = list(tree.find_all(exp.Table))
-    if used - _PLAIN or len(tables) != 1 or any(tables[0].args.get(part) for part in ("pivots", "sample", "joins")):
-        return None
-    outputs = _outputs(tree)
-    wanted = [*keys, *([event_timestamp] if event_timestamp else [])]
-    where = tree.args.get("where")
-    parts = [*outputs.values(), *([where.this] if where is not None else [])]
-    if any(name.lower() not in outputs for name in wanted) or not all(_is_row_wise(part) for part in parts):
-        return None
-    return Match(
-        "exact",
-        "each row comes from one row of this input: those of that key"
-        + (" and event timestamp" if event_timestamp else ""),
-        {key: _sql(outputs[key.lower()]) for key in keys},
-        _sql(outputs[event_timestamp.lower()]) if event_timestamp else None,
-        None if where is None else _sql(where.this),
-        tables[0].alias_or_name,
+def _of_row(group: exp.Expr, name: str) -> exp.Expr:
+    """The same of the row's column ``name`` as of the only column of the input that it uses."""
+    return group.transform(
+        lambda node: exp.column(OF_ROW + name, quoted=True) if isinstance(node, exp.Column) else node
     )
 
 
-def _candidates(tree: exp.Select | None, keys: Sequence[str], name: str, columns: Sequence[str]) -> Match:
+def _candidates(tree: exp.Select | None, keys: Sequence[str], name: str, columns: Sequence[str], reason: str) -> Match:
     folded = {column.lower(): column for column in columns}
     if tree is not None:
         traced = {key: _traced(tree, tree, key) for key in keys}
-        found = {key: _sql(end[1]) for key, end in traced.items() if end is not None and end[0] == name.lower()}
+        ends = {key: end for key, end in traced.items() if end is not None and end[0] == name.lower()}
+        found = {key: _forgiving(expression) for key, (_, expression) in ends.items()}
         if len(found) == len(keys):
-            return Match("candidates", "all rows of that key in reach of the interval", found)
+            return Match(
+                "candidates", f"all rows of that key in reach of the interval, as the definition {reason}", found
+            )
     if all(key.lower() in folded for key in keys):
         same = {key: _quoted(folded[key.lower()]) for key in keys}
-        return Match("candidates", "all rows with columns of the key's names and values in reach of the interval", same)
+        why = "all rows with columns of the key's names and values in reach of the interval, as the definition"
+        return Match("candidates", f"{why} {reason}", same)
     return Match(None, f"the definition does not say how {', '.join(keys)} is found in it")
 
 
-_End = tuple[str, exp.Expression]
+_End = tuple[str, exp.Expr]
 
 
 def _traced(root: exp.Select, select: exp.Select, column: str) -> _End | None:
@@ -146,21 +210,21 @@ def _end_of(root: exp.Select, select: exp.Select, used: exp.Column) -> _End | No
     return _traced(root, inner, used.name)
 
 
-def _outputs(select: exp.Select) -> dict[str, exp.Expression]:
+def _outputs(select: exp.Select) -> dict[str, exp.Expr]:
     return {entry.alias_or_name.lower(): entry.unalias() for entry in select.expressions if entry.alias_or_name}
 
 
-def _is_row_wise(expression: exp.Expression) -> bool:
+def _is_row_wise(expression: exp.Expr) -> bool:
     return not isinstance(expression, _NOT_ROW_WISE) and expression.find(*_NOT_ROW_WISE) is None
 
 
-def _sql(expression: exp.Expression) -> str:
+def _forgiving(expression: exp.Expr) -> str:
     """The expression as Spark takes it; a cast that fails on a row that the definition left out gives null."""
 
-    def forgiving(node: exp.Expression) -> exp.Expression:
+    def trying(node: exp.Expr) -> exp.Expr:
         return exp.TryCast(**{**node.args, "safe": True}) if isinstance(node, exp.Cast) else node
 
-    return expression.copy().transform(forgiving).sql(dialect="spark", comments=False)
+    return expression.copy().transform(trying).sql(dialect="spark", comments=False)
 
 
 def _quoted(name: str) -> str:

@@ -312,7 +312,7 @@ GROUPED = """
     """
 
 
-def test_rows_behind_an_aggregate_are_candidates_of_that_key_and_interval(tiny: OPEN) -> None:
+def test_rows_behind_an_aggregate_are_those_of_its_group(tiny: OPEN) -> None:
     many = "".join(f"1,m{number:02},2011-01-01 12:00:{number:02},1.0\n" for number in range(30))
     store = tiny({SQL: GROUPED, "data/orders/many.csv": HEADER + many})
     store.build()
@@ -321,8 +321,24 @@ def test_rows_behind_an_aggregate_are_candidates_of_that_key_and_interval(tiny: 
     assert (found["value"], found["event_timestamp"]) == (35.0, "2011-01-01T00:00:00Z")
     assert (found["written_by"]["version"], found["restored_by"]) == (0, [1])
     (orders,) = found["inputs"]
-    assert (orders["match"], orders["count"], len(orders["rows"])) == ("candidates", 31, 20)
+    # The build saw three days at once; the rows are those of the day.
+    assert (orders["match"], orders["count"], len(orders["rows"])) == ("exact", 31, 20)
+    assert orders["why"] == "the row is made from one group: all rows of its customer_id, ordered_at"
     assert [row["order_no"] for row in orders["rows"][:2]] == ["a", "m00"]  # in the order of time
+
+
+def test_rows_behind_a_window_are_candidates_of_that_key_and_interval(tiny: OPEN) -> None:
+    text = """
+        select customer_id, ordered_at, order_no,
+            sum(amount) over (partition by customer_id, date(ordered_at) order by ordered_at, order_no) as amount
+        from orders
+        """
+    more = "1,d,2011-01-01 12:00:00,1.0\n1,e,2011-01-01 13:00:00,1.0\n"
+    store = tiny({SQL: text, "data/orders/more.csv": HEADER + more})
+    store.build()
+    (orders,) = store.explain(f"{VIEW}:amount", {"customer_id": 1}, at="2011-01-01T12:00:00Z")["inputs"]
+    assert (orders["match"], [row["order_no"] for row in orders["rows"]]) == ("candidates", ["a", "d", "e"])
+    assert orders["why"] == "all rows of that key in reach of the interval, as the definition uses a window function"
 
 
 def test_an_input_whose_key_cannot_be_found_is_counted(tiny: OPEN) -> None:
