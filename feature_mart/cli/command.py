@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import sys
+import textwrap
 import traceback
 from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from feature_mart.store import FeatureStore
 
 Handler = Callable[..., None]
+_FILE_WIDTH = 240
 
 
 def mart_command(name: str) -> Callable[[Handler], click.Command]:
@@ -104,8 +107,23 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title:
         table.add_row(*[Text(cell_text(value)) for value in row])
     console = Console(soft_wrap=False, highlight=False)
     if not console.is_terminal:
-        console = Console(width=240, highlight=False)
+        console = Console(width=_FILE_WIDTH, highlight=False)
     console.print(table)
+
+
+def print_records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Rows as a table where there is room for it, else each one as ``name=value`` in lines of its own."""
+    cells = [[cell_text(value) for value in row] for row in rows]
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else _FILE_WIDTH
+    needed = sum(max(map(len, column)) + len(" | ") for column in zip(columns, *cells, strict=True))
+    if needed <= width:
+        print_table(columns, rows)
+        return
+    for row in cells:
+        said = ", ".join(f"{name}={value}" for name, value in zip(columns, row, strict=True))
+        shown = textwrap.fill(said, width, initial_indent="  - ", subsequent_indent="    ", break_on_hyphens=False)
+        click.echo(shown)
 
 
 def cell_text(value: Any) -> str:

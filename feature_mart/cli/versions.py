@@ -8,11 +8,12 @@ from typing import Any
 
 import click
 
-from feature_mart.cli.command import mart_command, open_store, print_json, print_table
+from feature_mart.cli.command import mart_command, open_store, print_json, print_records, print_table
 from feature_mart.definitions.problems import counted
 from feature_mart.errors import UsageError
 
 _SHORT = 10
+_MOST_LINES = 12
 
 
 @mart_command("diff")
@@ -161,12 +162,24 @@ def _print_explained(found: Mapping[str, Any]) -> None:
     definition = written["definition"]
     if definition.get("text"):
         click.echo(f"definition {definition['path']}:")
-        for line in definition["text"].splitlines():
+        for line in _folded(definition, written):
             click.echo(f"  {line}")
     for name, text in (definition.get("derived") or {}).items():
         click.echo(f"  {name} = {text}")
     for entry in found["inputs"]:
         _print_input(entry)
+
+
+def _folded(definition: Mapping[str, Any], written: Mapping[str, Any]) -> list[str]:
+    """The beginning of a definition's text, and where the rest of it is to be seen."""
+    lines: list[str] = definition["text"].splitlines()
+    if len(lines) <= _MOST_LINES:
+        return lines
+    # What was not committed is in the table's log alone.
+    is_in_git = written["git_commit"] and not written["git_dirty"]
+    where = f"git show {written['git_commit'][:_SHORT]}:./{definition['path']}" if is_in_git else "--json"
+    shown = lines[: _MOST_LINES - 1]
+    return [*shown, f"… {counted(len(lines) - len(shown), 'more line')}: {where}"]
 
 
 def _print_input(entry: Mapping[str, Any]) -> None:
@@ -176,10 +189,11 @@ def _print_input(entry: Mapping[str, Any]) -> None:
         click.echo(f"{head}{entry['why']}{reached}")
         return
     shown = "" if entry["count"] == len(entry["rows"]) else f", {len(entry['rows'])} shown"
-    click.echo(f"{head}{counted(entry['count'], 'row')}{shown}, {entry['match']} ({entry['why']})")
+    click.echo(f"{head}{counted(entry['count'], 'row')}{shown}, {entry['match']}:")
+    click.echo(f"  {entry['why']}")
     if entry["rows"]:
         columns = list(entry["rows"][0])
-        print_table(columns, [[_text(row[name]) for name in columns] for row in entry["rows"]])
+        print_records(columns, [[_text(row[name]) for name in columns] for row in entry["rows"]])
 
 
 COMMANDS = {"diff": diff, "restore": restore, "explain": explain}
