@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from feature_mart.testing.clock import FixedClock
-from feature_mart.testing.marts import write_files, write_tiny_mart
+from feature_mart.testing.marts import tiny_pipeline, write_files, write_tiny_mart
 
-__all__ = ["FixedClock", "write_files", "write_tiny_mart"]
+__all__ = ["FixedClock", "tiny_pipeline", "write_files", "write_tiny_mart"]

@@ -6,6 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from textwrap import dedent
 
+import yaml
+
+_VIEW: Mapping[str, object] = {
+    "name": "customer_orders",
+    "definition": "features/orders.sql",
+    "entities": ["customer"],
+    "event_timestamp": "ordered_at",
+    "materialize": {"mode": "interval", "every": "1d"},
+}
+
+
+def tiny_pipeline(*further: Mapping[str, object], **rules: object) -> str:
+    """The tiny mart's pipeline file: ``rules`` laid over those of its view, ``further`` views after it.
+
+    A rule that is None is left out.
+    """
+    view = {name: rule for name, rule in {**_VIEW, **rules}.items() if rule is not None}
+    pipeline = {
+        "pipeline": "daily",
+        "description": "Orders by customer.",
+        "owner": "growth@example.com",
+        "schedule": "0 3 * * *",
+        "feature_views": [view, *map(dict, further)],
+    }
+    return yaml.safe_dump(pipeline, sort_keys=False, default_flow_style=None)
+
+
 TINY: Mapping[str, str] = {
     "conf/base.yml": """
         mart: tiny
@@ -30,18 +57,6 @@ TINY: Mapping[str, str] = {
     "features/orders.sql": """
         select customer_id, ordered_at, order_no, amount
         from orders
-        """,
-    "pipelines/daily.yml": """
-        pipeline: daily
-        description: Orders by customer.
-        owner: growth@example.com
-        schedule: "0 3 * * *"
-        feature_views:
-          - name: customer_orders
-            definition: features/orders.sql
-            entities: [customer]
-            event_timestamp: ordered_at
-            materialize: {mode: interval, every: 1d}
         """,
     "metadata/feature_views/customer_orders.yml": """
         feature_view: customer_orders
@@ -76,7 +91,10 @@ def write_files(directory: Path, files: Mapping[str, str | bytes | None]) -> Pat
     return directory
 
 
-def write_tiny_mart(directory: Path, changes: Mapping[str, str | bytes | None] | None = None) -> Path:
-    """A mart of one source and one view in ``directory``, with ``changes`` laid over it (None leaves a file out)."""
-    files = {**TINY, **(changes or {})}
+def write_tiny_mart(directory: Path, changes: Mapping[str, str | bytes | None] | None = None, **rules: object) -> Path:
+    """A mart of one source and one view in ``directory``.
+
+    ``rules`` are laid over those of its view (see `tiny_pipeline`), ``changes`` over its files (None leaves one out).
+    """
+    files = {**TINY, "pipelines/daily.yml": tiny_pipeline(**rules), **(changes or {})}
     return write_files(directory, {name: content for name, content in files.items() if content is not None})

@@ -11,7 +11,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from feature_mart import BuildError, CheckFailed, FeatureStore, SchemaChangeRefused, SourceError, UsageError
-from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
 NOON = "2011-01-03T12:00:00Z"
@@ -207,15 +207,13 @@ def test_columns_may_come_in_another_order_and_with_others(tiny: OPEN) -> None:
     assert rows(store) == FIRST
 
 
-def test_a_failed_check_publishes_nothing(tiny: OPEN, tmp_path: Path) -> None:
+def test_a_failed_check_publishes_nothing(tiny: OPEN) -> None:
     store = tiny()
     store.build()
-    pipeline = (tmp_path / "pipelines/daily.yml").read_text()
-    check = '    checks: [{sql: "amount < 50"}]\n'
     header = "customer_id,order_no,ordered_at,amount\n"
     store = tiny(
         {
-            "pipelines/daily.yml": pipeline + check,
+            "pipelines/daily.yml": tiny_pipeline(checks=[{"sql": "amount < 50"}]),
             "data/orders/2011-01-02.csv": header + "1,c,2011-01-02 09:30:00,99.0\n",
         }
     )
@@ -228,19 +226,8 @@ def test_a_failed_check_publishes_nothing(tiny: OPEN, tmp_path: Path) -> None:
 
 
 def test_a_day_without_rows_does_not_fail_checks_of_the_whole_view(tiny: OPEN) -> None:
-    checked = """
-        pipeline: daily
-        description: Orders by customer.
-        owner: growth@example.com
-        feature_views:
-          - name: customer_orders
-            definition: features/orders.sql
-            entities: [customer]
-            event_timestamp: ordered_at
-            materialize: {mode: interval, every: 1d}
-            checks: [{row_count: {minimum: 3, maximum: 3}}, {freshness: 2d}]
-        """
-    tiny({"pipelines/daily.yml": checked}).build()
+    checks = [{"row_count": {"minimum": 3, "maximum": 3}}, {"freshness": "2d"}]
+    tiny({"pipelines/daily.yml": tiny_pipeline(checks=checks)}).build()
     store = tiny(now="2011-01-04T12:00:00Z")
     assert store.build().committed
     assert store.history("customer_orders")[0]["intervals"] == [["2011-01-03T00:00:00Z", "2011-01-04T00:00:00Z"]]
@@ -249,9 +236,9 @@ def test_a_day_without_rows_does_not_fail_checks_of_the_whole_view(tiny: OPEN) -
         tiny(now="2011-01-05T12:00:00Z").build()
 
 
-def test_quarantined_rows_are_set_aside_and_the_rest_is_published(tiny: OPEN, tmp_path: Path) -> None:
-    pipeline = (write_tiny_mart(tmp_path / "other") / "pipelines/daily.yml").read_text()
-    store = tiny({"pipelines/daily.yml": pipeline + '    checks: [{sql: "amount < 6", severity: quarantine}]\n'})
+def test_quarantined_rows_are_set_aside_and_the_rest_is_published(tiny: OPEN) -> None:
+    checks = [{"sql": "amount < 6", "severity": "quarantine"}]
+    store = tiny({"pipelines/daily.yml": tiny_pipeline(checks=checks)})
     result = store.build()
     assert result.views[0].quarantined == 1
     assert rows(store) == [(1, "a", 5.0), (1, "c", 2.5)]
@@ -360,11 +347,10 @@ def test_a_range_that_was_left_out_is_built_later(tiny: OPEN) -> None:
     assert rows(store) == FIRST
 
 
-def test_a_definition_that_raises_names_its_line(tiny: OPEN, tmp_path: Path) -> None:
-    pipeline = (write_tiny_mart(tmp_path / "other") / "pipelines/daily.yml").read_text()
+def test_a_definition_that_raises_names_its_line(tiny: OPEN) -> None:
     store = tiny(
         {
-            "pipelines/daily.yml": pipeline.replace("orders.sql", "orders.py"),
+            "pipelines/daily.yml": tiny_pipeline(definition="features/orders.py"),
             "features/orders.py": "def transform(orders):\n    raise KeyError('no such thing')\n",
         }
     )
@@ -372,11 +358,10 @@ def test_a_definition_that_raises_names_its_line(tiny: OPEN, tmp_path: Path) -> 
         store.build()
 
 
-def test_a_python_definition_builds(tiny: OPEN, tmp_path: Path) -> None:
-    pipeline = (write_tiny_mart(tmp_path / "other") / "pipelines/daily.yml").read_text()
+def test_a_python_definition_builds(tiny: OPEN) -> None:
     store = tiny(
         {
-            "pipelines/daily.yml": pipeline.replace("orders.sql", "orders.py"),
+            "pipelines/daily.yml": tiny_pipeline(definition="features/orders.py"),
             "features/orders.py": """
                 def transform(orders):
                     return orders.select("customer_id", "ordered_at", "order_no", "amount")

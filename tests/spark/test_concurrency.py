@@ -106,9 +106,7 @@ def rows(store: FeatureStore, name: str = "customer_orders") -> list[tuple[Any, 
 @pytest.fixture
 def tiny(spark: SparkSession, tmp_path: Path) -> OPEN:
     """Opens the tiny mart. ``meanwhile`` is done once, when the first event of ``at`` comes."""
-    checks = '    checks: [{sql: "amount < 50", severity: quarantine}]\n'
-    pipeline = (write_tiny_mart(tmp_path) / "pipelines/daily.yml").read_text()
-    write_files(tmp_path, {"pipelines/daily.yml": pipeline + checks})
+    write_tiny_mart(tmp_path, checks=[{"sql": "amount < 50", "severity": "quarantine"}])
 
     def open_store(
         meanwhile: Callable[[], object] | None = None, at: tuple[str, str] = ("started", "customer_orders")

@@ -17,7 +17,7 @@ from feature_mart.definitions.lineage.relation import Relation
 from feature_mart.delta.names import named
 from feature_mart.delta.session import engine_session
 from feature_mart.errors import BuildError
-from feature_mart.testing import write_files, write_tiny_mart
+from feature_mart.testing import tiny_pipeline, write_files, write_tiny_mart
 
 CASES = Path(__file__).resolve().parents[1] / "unit/definitions/lineage/queries.txt"
 
@@ -81,13 +81,13 @@ def transform(orders: DataFrame, customer_orders: DataFrame) -> DataFrame:
         .select("customer_id", "ordered_at", "previous", F.col("amount").alias("value"), F.lit(1).alias("one"))
     )
 """
-PIPELINE = """\
-  - name: customer_value
-    definition: features/customer_value.py
-    entities: [customer]
-    event_timestamp: ordered_at
-    derived: {twice: "value * 2"}
-"""
+VALUE = {
+    "name": "customer_value",
+    "definition": "features/customer_value.py",
+    "entities": ["customer"],
+    "event_timestamp": "ordered_at",
+    "derived": {"twice": "value * 2"},
+}
 METADATA = """\
 feature_view: customer_value
 description: What a customer is worth.
@@ -102,17 +102,14 @@ features:
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """The tiny mart with a view in Python."""
-    root = write_tiny_mart(tmp_path / "mart")
-    pipeline = (root / "pipelines/daily.yml").read_text(encoding="utf-8")
-    write_files(
-        root,
+    return write_tiny_mart(
+        tmp_path / "mart",
         {
-            "pipelines/daily.yml": f"{pipeline.rstrip()}\n{PIPELINE}",
+            "pipelines/daily.yml": tiny_pipeline(VALUE),
             "features/customer_value.py": PYTHON,
             "metadata/feature_views/customer_value.yml": METADATA,
         },
     )
-    return root
 
 
 @pytest.fixture

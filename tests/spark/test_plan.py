@@ -20,10 +20,18 @@ from feature_mart.delta.changes import changed_intervals
 from feature_mart.delta.log_changes import changed_intervals_by_log
 from feature_mart.delta.tables import Table
 from feature_mart.errors import SchemaChangeRefused
-from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
 HEADER = "customer_id,order_no,ordered_at,amount\n"
+DAILY = {"mode": "interval", "every": "1d"}
+OF_DAYS = {
+    "name": "customer_days",
+    "definition": "features/days.sql",
+    "entities": ["customer"],
+    "event_timestamp": "day",
+    "materialize": DAILY,
+}
 CHAIN = {
     "features/days.sql": """
         select customer_id, date_trunc('DAY', ordered_at) as day, sum(cast(amount as decimal(20, 2))) as spent
@@ -39,22 +47,7 @@ CHAIN = {
         feature_services:
           churn: {description: Churn model., owner: ml@example.com, features: [customer_days]}
         """,
-    "pipelines/daily.yml": """
-        pipeline: daily
-        description: Orders by customer.
-        owner: growth@example.com
-        feature_views:
-          - name: customer_orders
-            definition: features/orders.sql
-            entities: [customer]
-            event_timestamp: ordered_at
-            materialize: {mode: interval, every: 1d}
-          - name: customer_days
-            definition: features/days.sql
-            entities: [customer]
-            event_timestamp: day
-            materialize: {mode: interval, every: 1d}
-        """,
+    "pipelines/daily.yml": tiny_pipeline(OF_DAYS),
 }
 
 
@@ -164,7 +157,7 @@ def test_a_moved_horizon_is_planned_as_it_is_built(chain: OPEN) -> None:
             True,
         ),
         (
-            {"pipelines/daily.yml": CHAIN["pipelines/daily.yml"].replace("1d}", "1d, lookback: 1d}", 1)},
+            {"pipelines/daily.yml": tiny_pipeline(OF_DAYS, materialize={**DAILY, "lookback": "1d"})},
             ["values may change"],
             True,
         ),
@@ -329,11 +322,8 @@ def test_a_plan_foresees_that_a_source_comes_in_other_types(chain: OPEN) -> None
 
 
 def test_a_plan_names_no_interval_beyond_the_horizon_or_before_the_start(chain: OPEN) -> None:
-    looking_back = CHAIN["pipelines/daily.yml"].replace(
-        "event_timestamp: day\n            materialize: {mode: interval, every: 1d}",
-        "event_timestamp: day\n            materialize: {mode: interval, every: 1d, lookback: 3d, lookahead: 1d}",
-    )
-    chain({"pipelines/daily.yml": looking_back}).build()
+    looking_back = {**OF_DAYS, "materialize": {**DAILY, "lookback": "3d", "lookahead": "1d"}}
+    chain({"pipelines/daily.yml": tiny_pipeline(looking_back)}).build()
     store = chain({"features/orders.sql": "select customer_id, ordered_at, order_no, amount + 1 as amount from orders"})
     told = planned(store, "customer_days", start="2011-01-02", end="2011-01-04")
     assert told["intervals"] == [["2011-01-02T00:00:00Z", "2011-01-04T00:00:00Z"]]

@@ -28,9 +28,8 @@ def built(started_spark: SparkSession, tmp_path_factory: pytest.TempPathFactory)
         {
             "data/orders/it's 2011.csv": HEADER + "x,bad,2011-01-02 10:00:00,1\n5,it's,2011-01-02 11:00:00,-1\n",
         },
+        checks=[{"sql": "amount >= 0", "severity": "quarantine"}],
     )
-    pipeline = (root / "pipelines/daily.yml").read_text()
-    write_files(root, {"pipelines/daily.yml": pipeline + '    checks: [{sql: "amount >= 0", severity: quarantine}]\n'})
 
     def store() -> FeatureStore:
         return FeatureStore(root, spark=engine_session(started_spark), now=FixedClock("2011-01-03T12:00:00Z"))

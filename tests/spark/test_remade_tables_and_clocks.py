@@ -14,7 +14,7 @@ from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore
 from feature_mart.runner.workspace import Event
-from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
 DAY = timedelta(days=1)
@@ -32,21 +32,14 @@ DAYS = {
         owner: days@example.com
         features: {spent: {description: What was spent.}}
         """,
-    "pipelines/daily.yml": """
-        pipeline: daily
-        description: Orders by customer.
-        owner: growth@example.com
-        feature_views:
-          - name: customer_orders
-            definition: features/orders.sql
-            entities: [customer]
-            event_timestamp: ordered_at
-            materialize: {mode: interval, every: 1d}
-          - name: customer_days
-            definition: features/days.sql
-            entities: [customer]
-            event_timestamp: day
-        """,
+    "pipelines/daily.yml": tiny_pipeline(
+        {
+            "name": "customer_days",
+            "definition": "features/days.sql",
+            "entities": ["customer"],
+            "event_timestamp": "day",
+        }
+    ),
 }
 IN_PLACE = {
     "metadata/sources.yml": """

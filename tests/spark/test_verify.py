@@ -18,19 +18,9 @@ OPEN = Callable[..., FeatureStore]
 
 @pytest.fixture
 def mart(spark: SparkSession, tmp_path: Path) -> OPEN:
-    def open_store(sql: str, materialize: str = "{mode: interval, every: 1d}") -> FeatureStore:
-        pipeline = f"""
-            pipeline: daily
-            description: Orders by customer.
-            owner: growth@example.com
-            feature_views:
-              - name: customer_orders
-                definition: features/orders.sql
-                entities: [customer]
-                event_timestamp: ordered_at
-                materialize: {materialize}
-            """
-        root = write_tiny_mart(tmp_path, {"features/orders.sql": sql, "pipelines/daily.yml": pipeline})
+    def open_store(sql: str, **materialize: str) -> FeatureStore:
+        rules = {"mode": "interval", "every": "1d", **materialize}
+        root = write_tiny_mart(tmp_path, {"features/orders.sql": sql}, materialize=rules)
         return FeatureStore(root, spark=spark, now=FixedClock("2011-01-05T12:00:00Z"))
 
     return open_store
@@ -71,7 +61,7 @@ def test_lookback_mends_what_reaches_over_an_edge(mart: OPEN) -> None:
                    range between 86400000000 preceding and current row) as amount
         from orders
         """
-    store = mart(sql, "{mode: interval, every: 1d, lookback: 1d}")
+    store = mart(sql, lookback="1d")
     store.build()
     assert store.verify("customer_orders", start="2011-01-01", end="2011-01-04").is_additive
 
@@ -89,7 +79,7 @@ def test_a_range_without_rows_proves_nothing(mart: OPEN) -> None:
 
 
 def test_what_cannot_be_verified_is_refused(mart: OPEN) -> None:
-    store = mart("select customer_id, ordered_at, order_no, amount from orders", "{mode: full}")
+    store = mart("select customer_id, ordered_at, order_no, amount from orders", mode="full")
     with pytest.raises(UsageError, match="view customer_orders is built whole, so there are no ranges to compare"):
         store.verify("customer_orders")
     with pytest.raises(UsageError, match="there is no view 'orders_of_customers'"):

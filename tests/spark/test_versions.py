@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore, TableError, UsageError, VersionNotFound
 from feature_mart.cli.main import main
-from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
 HEADER = "customer_id,order_no,ordered_at,amount\n"
@@ -197,10 +197,11 @@ def test_a_diff_across_a_restore_follows_the_change_feed(tiny: OPEN) -> None:
     assert none["rows"] == {"added": 0, "removed": 0, "changed": 0}
 
 
-@pytest.mark.parametrize("mode", ["{mode: interval, every: 1d}", "{mode: full}"])
-def test_a_view_that_is_up_to_date_is_released_by_a_commit_without_rows(tiny: OPEN, mode: str) -> None:
-    pipeline = tiny().project.root / PIPELINE
-    store = tiny({PIPELINE: pipeline.read_text().replace("{mode: interval, every: 1d}", mode)})
+@pytest.mark.parametrize("materialize", [{"mode": "interval", "every": "1d"}, {"mode": "full"}])
+def test_a_view_that_is_up_to_date_is_released_by_a_commit_without_rows(
+    tiny: OPEN, materialize: dict[str, str]
+) -> None:
+    store = tiny({PIPELINE: tiny_pipeline(materialize=materialize)})
     store.build()
     store.restore(VIEW, 0)
     assert not tiny().build("daily").views[0].committed
@@ -371,7 +372,7 @@ def test_the_commands_print_and_end_as_they_should(built_once: FeatureStore) -> 
     assert (
         "customer_orders:amount of customer_id=2 at 2011-01-01T11:00:00Z: 7.5\nread at version 0\n" in explained.output
     )
-    assert "input orders, version 0: 1 row, exact (each row comes from one row" in explained.output
+    assert "input orders, version 0: 1 row, exact:\n  each row comes from one row" in explained.output
     said = json.loads(mart("explain", f"{VIEW}:amount", "--key", "customer_id=2", "--json").output)
     assert (said["value"], said["inputs"][0]["match"]) == (7.5, "exact")
     wrong = mart("explain", f"{VIEW}:amount", "--key", "2")
