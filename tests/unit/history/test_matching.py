@@ -42,6 +42,10 @@ def test_a_row_by_row_select_is_exact(text: str) -> None:
     assert match.where == "(`Quantity` > 0)"
 
 
+def test_a_definition_that_does_not_parse_is_none() -> None:
+    assert of("select from where")["lines"].kind is None
+
+
 def test_an_input_that_is_taken_as_it_is_is_exact() -> None:
     found = match_inputs({"kind": "input"}, VIEW, {"totals": {"customer_id": "bigint", "at": "timestamp"}})["totals"]
     assert found.kind == "exact"
@@ -116,6 +120,11 @@ BY_CUSTOMER = "from lines group by CustomerID"
         ("select a.CustomerID as customer_id from lines a join lines b on a.Quantity = b.Quantity", "joins"),
         ("select CustomerID as customer_id from lines lateral view explode(Tags) t as tag", "uses LATERAL VIEW"),
         ("select CustomerID as customer_id from lines tablesample (1 rows)", "reads lines TABLESAMPLE"),
+        ("with l as (select 1 as c union all select 2) select c as customer_id from l", "is no single SELECT"),
+        ("with recursive l as (select CustomerID from lines) select CustomerID as customer_id from l", "is recursive"),
+        ("select 1 as customer_id", "reads no input"),
+        ("select id as customer_id from range(9)", "reads RANGE(9)"),
+        ("select CustomerID as customer_id, max(InvoiceDate) as at from lines", "aggregates without GROUP BY"),
         ("with l(a, b) as (select CustomerID, 1 from lines) select a as customer_id from l", "renames the columns"),
     ],
 )
