@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -14,13 +14,13 @@ from feature_mart.cli.verify import verification_lines
 from feature_mart.testing import FixedClock, write_tiny_mart
 
 OPEN = Callable[..., FeatureStore]
+DAILY = {"mode": "interval", "every": "1d"}
 
 
 @pytest.fixture
 def mart(spark: SparkSession, tmp_path: Path) -> OPEN:
-    def open_store(sql: str, **materialize: str) -> FeatureStore:
-        rules = {"mode": "interval", "every": "1d", **materialize}
-        root = write_tiny_mart(tmp_path, {"features/orders.sql": sql}, materialize=rules)
+    def open_store(sql: str, materialize: Mapping[str, str] = DAILY) -> FeatureStore:
+        root = write_tiny_mart(tmp_path, {"features/orders.sql": sql}, materialize=dict(materialize))
         return FeatureStore(root, spark=spark, now=FixedClock("2011-01-05T12:00:00Z"))
 
     return open_store
@@ -61,7 +61,7 @@ def test_lookback_mends_what_reaches_over_an_edge(mart: OPEN) -> None:
                    range between 86400000000 preceding and current row) as amount
         from orders
         """
-    store = mart(sql, lookback="1d")
+    store = mart(sql, {**DAILY, "lookback": "1d"})
     store.build()
     assert store.verify("customer_orders", start="2011-01-01", end="2011-01-04").is_additive
 
@@ -79,7 +79,7 @@ def test_a_range_without_rows_proves_nothing(mart: OPEN) -> None:
 
 
 def test_what_cannot_be_verified_is_refused(mart: OPEN) -> None:
-    store = mart("select customer_id, ordered_at, order_no, amount from orders", mode="full")
+    store = mart("select customer_id, ordered_at, order_no, amount from orders", {"mode": "full"})
     with pytest.raises(UsageError, match="view customer_orders is built whole, so there are no ranges to compare"):
         store.verify("customer_orders")
     with pytest.raises(UsageError, match="there is no view 'orders_of_customers'"):
