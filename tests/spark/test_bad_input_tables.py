@@ -8,7 +8,6 @@ import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from textwrap import dedent, indent
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,7 +18,7 @@ from feature_mart import FeatureStore, TableError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
 from feature_mart.runner.workspace import Event, ignore
-from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
 HEADER = "customer_id,order_no,ordered_at,amount\n"
 NAMES = ("orders", "customer_orders", "mart_runs")
@@ -224,21 +223,14 @@ def test_two_commands_lead_back_from_what_another_program_wrote(started_spark: S
 
 
 def test_a_view_is_not_built_from_rows_that_another_program_wrote(started_spark: SparkSession, built: Path) -> None:
-    later = """
-          - name: copy
-            input: customer_orders
-            entities: [customer]
-            event_timestamp: ordered_at
-        """
+    later = {"name": "copy", "input": "customer_orders", "entities": ["customer"], "event_timestamp": "ordered_at"}
     about = """
         feature_view: copy
         description: The same.
         owner: growth@example.com
         features: {order_no: {description: Its number.}, amount: {description: Its value.}}
         """
-    pipeline = built / "pipelines/daily.yml"
-    pipeline.write_text(pipeline.read_text() + indent(dedent(later).strip("\n"), "  ") + "\n")
-    write_files(built, {"metadata/feature_views/copy.yml": about})
+    write_files(built, {"metadata/feature_views/copy.yml": about, "pipelines/daily.yml": tiny_pipeline(later)})
     append_by_another_program(built)
     store = store_of(started_spark, built)
     assert [view.action for view in store.plan().views] == ["refused", "blocked"]
