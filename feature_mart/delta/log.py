@@ -33,6 +33,10 @@ if TYPE_CHECKING:
 
 SessionSource = Callable[[], "SparkSession"]
 
+# Of tables with other reader features (deletion vectors above all) delta-rs is not asked for rows of change, nor are
+# rows counted by their files. None of the engine's own tables has others; somebody else's may.
+_PLAIN_FEATURES = {"timestampNtz"}
+
 # Maintenance and foreign writers may commit between two builds; the last commit of ours is rarely far back.
 LOOK_BACK = (1, 20, None)
 
@@ -76,12 +80,29 @@ class TableLog(Protocol):
     def columns(self, version: int | None = None) -> dict[str, str]:
         """Column names and Spark type texts at a version, engine columns included."""
 
+    def row_count(self, version: int) -> int | None:
+        """How many rows a version has; None where the log does not say it of every file."""
+
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """What the log says of a column of instants; None where it does not say it of every file."""
 
 
 def _is_instant(value: object) -> TypeGuard[datetime]:
     return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def _is_plain(table: DeltaTable) -> bool:
+    protocol = table.protocol()
+    # Reader version 2 has no list of features: it is column mapping.
+    return protocol.min_reader_version != 2 and set(protocol.reader_features or ()) <= _PLAIN_FEATURES
+
+
+def _files(table: DeltaTable) -> list[dict[str, Any]]:
+    """The files of a version with their statistics."""
+    import pyarrow as pa  # most readers of a log need no Arrow
+
+    files: list[dict[str, Any]] = pa.table(table.get_add_actions(flatten=True)).to_pylist()
+    return files
 
 
 class RustLog:
@@ -164,13 +185,11 @@ class RustLog:
 
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """See `TableLog.instants`."""
-        import pyarrow as pa  # most readers of a log need no Arrow
-
         table = self._open(version)
         assert table is not None
         minima: list[datetime] = []
         nulls = 0
-        for file in pa.table(table.get_add_actions(flatten=True)).to_pylist():
+        for file in _files(table):
             rows, missing, least = (file.get(key) for key in ("num_records", f"null_count.{column}", f"min.{column}"))
             if rows is None or missing is None or (missing < rows and not _is_instant(least)):
                 return None
@@ -179,12 +198,22 @@ class RustLog:
                 minima.append(least)
         return InstantsInFiles(min(minima, default=None), nulls)
 
+    def row_count(self, version: int) -> int | None:
+        """See `TableLog.row_count`."""
+        table = self._open(version)
+        assert table is not None
+        counts = [file.get("num_records") for file in _files(table)]
+        known = [count for count in counts if count is not None]
+        return sum(known) if len(known) == len(counts) and _is_plain(table) else None
+
     def change_feed(self, first: int, last: int, most_rows: int) -> pa.Table | None:
         """The change rows of versions ``first`` to ``last``; None where they are more, or cannot be read any more."""
         import pyarrow as pa
 
         table = self._open(last)
         assert table is not None
+        if not _is_plain(table):
+            return None
         batches: list[pa.RecordBatch] = []
         try:
             reader = pa.RecordBatchReader.from_stream(table.load_cdf(starting_version=first, ending_version=last))
@@ -298,6 +327,10 @@ class SparkLog:
         at = "" if version is None else f" VERSION AS OF {version}"
         frame = self._session().sql(f"SELECT * FROM {self.address.sql}{at}")
         return dict(frame.dtypes)
+
+    def row_count(self, version: int) -> int | None:
+        """See `TableLog.row_count`: through a catalog, statistics are not reachable."""
+        return None
 
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """See `TableLog.instants`: through a catalog, statistics are not reachable."""

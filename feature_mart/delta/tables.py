@@ -115,6 +115,16 @@ class Table:
                 reader = reader.option("versionAsOf", version)
             return reader.load(self.address.uri)
 
+    def row_count(self, version: int) -> int:
+        """How many rows a version has: from the log, else by counting them."""
+        known = self.log.row_count(version)
+        if known is not None:
+            return known
+        from feature_mart.delta.errors import delta_errors
+
+        with delta_errors(self.name, self.address.uri):
+            return self.read(version).count()
+
     def instants(self, column: str, version: int) -> InstantsInFiles:
         """The first instant in a column, and how many rows have none: from the log, else by looking at the rows."""
         known = self.log.instants(version, column)

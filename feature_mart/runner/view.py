@@ -187,13 +187,13 @@ def _context(task: Task, step: Step, state: ViewState | None) -> Context:
     kept = None if step.replaces_everything or _is_rebuilt(step, state.latest) else state.latest
     if all(check.kind not in ("row_count", "row_count_change") for check in task.view.checks):
         return Context(step.horizon, latest_kept=kept)
+    rows = task.table.row_count(state.version)
+    replaces = _replaces(task.view, step, state)
+    if replaces.condition is None:
+        return Context(step.horizon, rows, rows if replaces == EVERYTHING else 0, kept)
     with delta_errors(task.table.name):
-        before = task.table.read(state.version)
-        rows = before.count()
-        if step.replaces_everything:
-            return Context(step.horizon, rows, rows)
-        condition = rows_in(task.view, step.intervals or ()).condition
-        return Context(step.horizon, rows, before.where(str(condition)).count(), kept)
+        replaced = task.table.read(state.version).where(replaces.condition).count()
+    return Context(step.horizon, rows, replaced, kept)
 
 
 def _is_rebuilt(step: Step, moment: datetime | None) -> bool:
