@@ -1,6 +1,7 @@
-"""Which stretches of time changed between two versions of a table, found without Spark: for plans.
+"""Which stretches of time changed between two versions of a table, found without Spark.
 
-A build asks `changes.changed_intervals`, which gives the same answer from Spark and has no limit of size.
+`changes.changed_intervals` gives the same answer from Spark and has no limit of size. A plan never asks it; a build
+does where many rows changed, or where only Spark reaches the table.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ _SLICE, _AT, _SIGN = "_slice", "_at", "_sign"
 
 
 def changed_intervals_by_log(
-    table: Table, *, after: int, until: int, event_timestamp: str, every: timedelta
+    table: Table, *, after: int, until: int, event_timestamp: str, every: timedelta, most_rows: int = MOST_ROWS
 ) -> tuple[Interval, ...] | None:
     """Where rows differ between two versions: per slice of length ``every``, from the first such row to the last.
 
     None where that cannot be told without Spark: the table is only reachable through it, its change feed is gone, or
-    more than `MOST_ROWS` rows changed. Rows without an event timestamp are not looked at.
+    more than ``most_rows`` rows changed. Rows without an event timestamp are not looked at.
 
     Raises:
         TableError: columns changed their types, so that all may have changed.
@@ -41,10 +42,12 @@ def changed_intervals_by_log(
         return None
     # delta-rs would read old rows in the new types, and find that nothing changed.
     table.require_same_types(after, until)
-    feed = table.log.change_feed(after + 1, until, MOST_ROWS)
+    feed = table.log.change_feed(after + 1, until, most_rows)
     if feed is None:
         return None
-    column = next(name for name in feed.column_names if name.lower() == event_timestamp.lower())
+    column = next((name for name in feed.column_names if name.lower() == event_timestamp.lower()), None)
+    if column is None:
+        return None
     feed = feed.filter(feed[column].is_valid())
     micros = feed[column].cast(pa.timestamp("us", "UTC")).cast(pa.int64())
     changed = feed.append_column(_SLICE, _slices(micros, every)).append_column(_AT, micros)

@@ -255,6 +255,20 @@ def test_changes_from_the_log_are_those_that_spark_finds(
         for every in (timedelta(hours=5), timedelta(days=1)):
             asked: dict[str, Any] = {"after": after, "until": current.version, "event_timestamp": "at", "every": every}
             assert changed_intervals_by_log(table, **asked) == changed_intervals(table, **asked)
+    assert table.log.row_count(current.version) == table.read().count()
+
+
+def test_what_the_log_cannot_tell_exactly_is_left_to_spark(spark: SparkSession, tmp_path: Path) -> None:
+    table = Table(TableAddress("t", uri=str(tmp_path / "t")), lambda: spark)
+    frame = spark.range(4).selectExpr("id", "timestamp_micros(id) as at").coalesce(1)
+    settings = {"delta.enableChangeDataFeed": "true", "delta.enableDeletionVectors": "true"}
+    frame.write.format("delta").options(**settings).save(str(table.address.uri))
+    spark.sql(f"DELETE FROM {table.address.sql} WHERE id = 3")
+    asked: dict[str, Any] = {"after": 0, "until": 1, "event_timestamp": "at", "every": timedelta(days=1)}
+    assert table.log.row_count(0) is None
+    assert table.row_count(1) == 3
+    assert changed_intervals_by_log(table, **asked) is None
+    assert len(changed_intervals(table, **asked)) == 1
 
 
 FEWER = {
