@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from pyspark import StorageLevel
@@ -100,16 +102,26 @@ def _refuse_other_types(view: FeatureView, frame: DataFrame) -> None:
 
 
 def _refuse_unusable(view: FeatureView, frame: DataFrame, rules: Sequence[Rule]) -> None:
-    """Analyses each rule by itself, so that one which cannot be evaluated is named."""
+    """Analyses all rules at once and, only if that fails, each by itself, so that the one to blame is named."""
+    if _analysis_error(frame, rules) is None:
+        return
     for rule in rules:
-        try:
-            if rule.fails is not None:
-                frame.where(rule.fails)
-        except SPARK_ERRORS as error:
+        error = _analysis_error(frame, [rule])
+        if error is not None:
             raise BuildError(
                 f"view {view.name}: its check `{rule.name}` cannot be evaluated: {first_lines(error)} "
                 f"Mend it in pipelines/{view.pipeline}.yml or metadata/feature_views/{view.name}.yml."
             ) from error
+
+
+def _analysis_error(frame: DataFrame, rules: Sequence[Rule]) -> Exception | None:
+    fails = [rule.fails for rule in rules if rule.fails is not None]
+    try:
+        if fails:
+            frame.where(reduce(or_, fails))
+    except SPARK_ERRORS as error:
+        return error
+    return None
 
 
 def _flagged(frame: DataFrame, rules: Sequence[Rule]) -> DataFrame:
