@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from feature_mart.build.python import run_python
@@ -32,6 +32,21 @@ def run_definition(spark: SparkSession, view: FeatureView, inputs: Mapping[str, 
         BuildError: the definition fails, lacks a column, gives one in another type, has an undocumented feature, or
             gives a different result each time.
     """
+    frame = run_logic(view, inputs, span, spark)
+    try:
+        for name, expression in view.derived.items():
+            frame = frame.withColumn(name, F.expr(expression))
+    except SPARK_ERRORS as error:
+        raise _failed(view, error) from error
+    return _shaped(view, frame)
+
+
+def run_logic(view: FeatureView, inputs: Mapping[str, DataFrame], span: Range, spark: SparkSession) -> DataFrame:
+    """The rows that the definition alone gives.
+
+    Raises:
+        BuildError: it fails, or gives a different result each time.
+    """
     definition = view.definition
     try:
         if definition.kind == "sql":
@@ -40,12 +55,14 @@ def run_definition(spark: SparkSession, view: FeatureView, inputs: Mapping[str, 
             frame = run_python(view.name, definition, inputs, span.start, span.end)
         else:
             frame = inputs[definition.inputs[0]]
-        for name, expression in view.derived.items():
-            frame = frame.withColumn(name, F.expr(expression))
     except SPARK_ERRORS as error:
-        raise BuildError(f"{_where(view)} failed: {first_lines(error, most=6)}") from error
+        raise _failed(view, error) from error
     _refuse_undetermined(view, frame)
-    return _shaped(view, frame)
+    return frame
+
+
+def _failed(view: FeatureView, error: BaseException) -> BuildError:
+    return BuildError(f"{_where(view)} failed: {first_lines(error, most=6)}")
 
 
 def _where(view: FeatureView) -> str:
@@ -63,6 +80,19 @@ def _refuse_undetermined(view: FeatureView, frame: DataFrame) -> None:
 
 
 def _shaped(view: FeatureView, frame: DataFrame) -> DataFrame:
+    columns = keys_and_times(view, frame)
+    taken = {name.lower() for name in view.reserved_columns}
+    features = [name for name in frame.columns if name.lower() not in taken]
+    _refuse_undocumented(view, features)
+    return frame.select(*columns, *[F.col(f"`{name}`") for name in features])
+
+
+def keys_and_times(view: FeatureView, frame: DataFrame) -> list[Column]:
+    """The join keys and timestamps of a definition's result, in their declared types.
+
+    Raises:
+        BuildError: one is missing, or of a type that does not fit; or two columns have one name.
+    """
     found = {name.lower(): (name, kind) for name, kind in frame.dtypes}
     if len(found) != len(frame.columns):
         twice = sorted({name for name in frame.columns if [c.lower() for c in frame.columns].count(name.lower()) > 1})
@@ -79,15 +109,14 @@ def _shaped(view: FeatureView, frame: DataFrame) -> DataFrame:
         )
     columns = []
     for name, wanted in required.items():
-        actual, kind = found.pop(name.lower())
+        actual, kind = found[name.lower()]
         if not is_widening(kind, wanted):
             raise BuildError(
                 f"{_where(view)} gives {name} as {kind}, but it is declared as {wanted}. "
                 f"Write `cast({actual} as {wanted}) as {name}` (or try_cast, where some values do not fit)."
             )
         columns.append(F.col(f"`{actual}`").cast(wanted).alias(name))
-    _refuse_undocumented(view, [actual for actual, _ in found.values()])
-    return frame.select(*columns, *[F.col(f"`{actual}`") for actual, _ in found.values()])
+    return columns
 
 
 def _refuse_undocumented(view: FeatureView, features: list[str]) -> None:

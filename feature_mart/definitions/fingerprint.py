@@ -15,6 +15,7 @@ from typing import Any
 from feature_mart.definitions.column_order import with_sorted_columns
 from feature_mart.definitions.durations import format_duration
 from feature_mart.definitions.project import FeatureView
+from feature_mart.windows.spec import Windows
 
 _KEYWORDS = frozenset(
     [
@@ -158,8 +159,36 @@ def definition_hash(view: FeatureView) -> str:
         "derived": [[name, normalised_sql(text)] for name, text in view.derived.items()],
         "materialize": interval if materialize.mode == "interval" else {"mode": "full"},
     }
+    if view.windows is not None:
+        parts["windows"] = _windows(view.windows)
+    if view.tiles_of is not None and view.tiles_of.windows is not None:
+        parts["tiles"] = _tiles(view.tiles_of.windows)
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _windows(windows: Windows) -> list[Any]:
+    """What decides the rows of a windowed view; the order of its outputs does not."""
+    outputs = [
+        [
+            output.name,
+            output.series.name,
+            output.function,
+            None if output.window.length is None else format_duration(output.window.length),
+            format_duration(output.window.shift),
+        ]
+        for output in windows.aggregations
+    ]
+    return [format_duration(windows.every), sorted(outputs, key=lambda output: str(output[0]))]
+
+
+def _tiles(windows: Windows) -> list[Any]:
+    """What decides its tiles: which windows they are put together to does not."""
+    series = [
+        [series.name, series.input, None if series.where is None else normalised_sql(series.where), list(partials)]
+        for series, partials in windows.series.items()
+    ]
+    return [format_duration(windows.every), windows.created, series]
 
 
 def normalised_sql(text: str) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from feature_mart.definitions.online_store import OnlineStore
 from feature_mart.definitions.problems import Problem
 from feature_mart.definitions.secrets import masked_url
+from feature_mart.windows.spec import Windows
 
 CheckKind = Literal["unique", "row_count", "row_count_change", "null_share", "freshness", "sql"]
 CheckSeverity = Literal["error", "warn", "quarantine"]
@@ -222,6 +223,9 @@ class FeatureView:
     ``columns`` are all columns of the table in the definition's order, keys, timestamps and derived features among
     them; None where only a run of the definition can tell. ``features`` are the documented ones; where ``columns`` is
     None, entries with ``*`` wait in ``patterns`` until a build knows the names (see `metadata_of`).
+
+    A view with ``windows`` is built from its `tiles`, a view of the engine's own that reads its inputs and is no part
+    of the catalog; that one knows it as ``tiles_of``.
     """
 
     name: str
@@ -248,6 +252,8 @@ class FeatureView:
     columns: tuple[str, ...] | None
     file: str
     line: int
+    windows: Windows | None = None
+    tiles_of: FeatureView | None = None
 
     @cached_property
     def definition_hash(self) -> str:
@@ -258,8 +264,20 @@ class FeatureView:
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """Names of the sources and views that it reads, sorted."""
+        """Names of the sources and views that it is made from, sorted."""
         return self.definition.inputs
+
+    @cached_property
+    def tiles(self) -> FeatureView | None:
+        """The view that its rows are put together from; None without windows."""
+        from feature_mart.definitions.tiles import tile_view  # which knows this class
+
+        return None if self.windows is None else tile_view(self)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Names of the tables that a build of it reads: its tiles, or its inputs."""
+        return self.inputs if self.tiles is None else (self.tiles.name,)
 
     @property
     def reserved_columns(self) -> tuple[str, ...]:
@@ -347,7 +365,13 @@ class Project:
         Raises:
             KeyError: there is none.
         """
+        if name in self._tiles:
+            return self._tiles[name]
         return self.views[name] if name in self.views else self.sources[name]
+
+    @cached_property
+    def _tiles(self) -> dict[str, FeatureView]:
+        return {view.tiles.name: view.tiles for view in self.views.values() if view.tiles is not None}
 
     def upstream(self, name: str) -> tuple[str, ...]:
         """All sources and views that ``name`` is made from, directly or not: sources by name, then views in order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from feature_mart.definitions.checks import read_checks, report_unknown, used_by_expression
 from feature_mart.definitions.features import Documented, document_features
@@ -16,6 +17,10 @@ from feature_mart.definitions.names import checked_column, suggested_column
 from feature_mart.definitions.problems import Invalid, Names, Problem, Problems, listed, nearest
 from feature_mart.definitions.project import Entity, FeatureView, Materialize, Source
 from feature_mart.definitions.sql_memo import SqlMemo
+from feature_mart.definitions.windows import check_windows, read_windows
+
+# The lookback of a window without an end: longer than the calendar.
+EVERMORE = timedelta(days=4_000_000)
 
 
 @dataclass(frozen=True)
@@ -46,6 +51,11 @@ class Surroundings:
         producer = self.views.get(name) or self.sources.get(name)
         return None if producer is None else producer.columns
 
+    def created(self, name: str | None) -> str | None:
+        """The created timestamp of a source or view that is taken as it is."""
+        producer = self.views.get(name or "") or self.sources.get(name or "")
+        return None if producer is None else producer.created_timestamp
+
 
 def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView | None:
     """The view, or None where too much is wrong to go on; all that is wrong is told."""
@@ -57,7 +67,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         return None
     columns = _columns(declared, declared.logic, around)
     has_all = set(entry.entities) <= set(around.entities) and (entry.static or entry.event_timestamp is not None)
-    if columns is not None:
+    if columns is not None and entry.windows is None:
         has_all = _check_required(entry, declared.logic, list(keys), columns, place) and has_all
     _check_time_types(entry, place, around)
     times = [name for name in (entry.event_timestamp, entry.created_timestamp) if name is not None]
@@ -68,7 +78,11 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
     if metadata is not None:
         is_whole = has_all and entry.name not in around.broken_metadata
         documented = document_features(metadata, entry.name, columns, reserved, is_whole, around.problems)
+    windows = read_windows(entry, around.created(entry.input))
     materialize = Materialize(**entry.materialize.model_dump())
+    if windows is not None:
+        # A row at T tells of the slices before it: those of a window, as far back as the longest one reaches.
+        materialize = Materialize("interval", windows.every, windows.reach or EVERMORE, timedelta(0))
     definition = declared.logic.definition
     return FeatureView(
         name=entry.name,
@@ -95,6 +109,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         columns=None if columns is None else tuple(columns),
         file=place.file,
         line=place.line,
+        windows=windows,
     )
 
 
@@ -162,9 +177,22 @@ def _columns(declared: DeclaredView, logic: Logic, around: Surroundings) -> list
     given = logic.columns(around.columns)
     entry, place = declared.entry, declared.place
     known = None if given is None else _named(entry, logic, given, place)
+    windows = read_windows(entry, around.created(entry.input))
+    if windows is not None:
+        if known is not None or given is None:
+            check_windows(entry, known, _input_types(entry, around), place, around.memo)
+        keys = [key for name in entry.entities if name in around.entities for key in around.entities[name].keys]
+        if known is not None:
+            _check_required(entry, logic, keys, known, place)
+        times = [entry.event_timestamp] if entry.event_timestamp else []
+        known = list(dict.fromkeys([*keys, *times, *(output.name for output in windows.aggregations)]))
     for name, expression in entry.derived.items():
         for column in used_by_expression(expression, place, ("derived", name), around.memo):
             report_unknown(column, known, entry.name, place, ("derived", name))
+            if entry.windows is not None and column == entry.event_timestamp:
+                message = f"uses {column}, the moment at which a row of windows begins to hold"
+                fix = "leave it out: the row holds until a value changes, and the moment of a lookup is not known here"
+                place.tell(("derived", name), message, found=column, fix=fix)
         if known is not None:
             is_taken = name.lower() in {column.lower() for column in known}
             if is_taken:
@@ -175,6 +203,18 @@ def _columns(declared: DeclaredView, logic: Logic, around: Surroundings) -> list
     if known is None:
         report_duplicates(entry.derived, place, ("derived",))
     return known
+
+
+def _input_types(entry: FeatureViewEntry, around: Surroundings) -> dict[str, str]:
+    """The types of an input's columns, as far as its declaration or its metadata says them."""
+    name = entry.input or ""
+    if name in around.sources:
+        return dict(around.sources[name].schema)
+    view = around.views.get(name)
+    if view is None:
+        return {}
+    documented = {feature.name: feature.type for feature in view.features.values()}
+    return {**view.keys, **{name: kind for name, kind in documented.items() if kind is not None}}
 
 
 def _named(entry: FeatureViewEntry, logic: Logic, given: Sequence[str | None], place: Place) -> list[str] | None:

@@ -111,6 +111,33 @@ def wanted_range(
     return None if covered else Interval(end - every, end)
 
 
+def windowed_range(
+    *,
+    every: timedelta,
+    earliest: datetime | None,
+    horizon: datetime,
+    covered: Sequence[Covered],
+    affected: Iterable[Interval],
+    start: datetime | None,
+) -> Interval | None:
+    """The slices whose boundaries a windowed view should hold, joined to those that it holds; None where there is none.
+
+    A slice has its boundary at its end, so that ``start`` itself is one, if it is a boundary.
+    """
+    end = floor_to(horizon, every)
+    have = Interval(covered[0].interval.start, covered[-1].interval.end) if covered else None
+    if start is not None:
+        begin = moved(ceil_to(start, every), -every)
+        if have is not None:
+            begin, end = min(begin, have.end), max(end, have.start)
+    else:
+        begins = [have.start] if have is not None else [] if earliest is None else [floor_to(earliest, every)]
+        begin = min([*begins, *(span.start for span in affected)], default=end)
+    if begin < end:
+        return Interval(begin, end)
+    return None if covered else Interval(end - every, end)
+
+
 def chunks(intervals: Iterable[Interval], length: timedelta | None, every: timedelta) -> list[tuple[Interval, ...]]:
     """Intervals in groups that span at most ``length`` each (rounded down to whole ``every``; at least one)."""
     todo = list(merged(intervals))

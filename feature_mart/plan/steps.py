@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from feature_mart.definitions import FeatureView
-from feature_mart.plan.intervals import OUTDATED, Covered, to_build, wanted_range
+from feature_mart.plan.intervals import OUTDATED, Covered, to_build, wanted_range, windowed_range
 from feature_mart.records import ForeignChange, Interval, TableVersion, floor_to, iso, merged, parse_instant
 
 Action = Literal["build", "skip"]
@@ -16,7 +16,10 @@ Action = Literal["build", "skip"]
 
 @dataclass(frozen=True)
 class ViewState:
-    """What the last build of a view recorded about itself, and what another program did to its rows since."""
+    """What the last build of a view recorded about itself, and what another program did to its rows since.
+
+    ``start``: where a windowed view was told to begin.
+    """
 
     version: int
     definition_hash: str
@@ -31,11 +34,12 @@ class ViewState:
     on_hold: bool = False
     restored_from: int | None = None
     foreign: ForeignChange | None = None
+    start: datetime | None = None
 
     @classmethod
     def from_provenance(cls, version: int, provenance: Mapping[str, Any]) -> ViewState:
         """The state in a commit's provenance."""
-        moment = {key: provenance.get(key) for key in ("horizon", "earliest", "latest", "latest_input")}
+        moment = {key: provenance.get(key) for key in ("horizon", "earliest", "latest", "latest_input", "start")}
         times = {key: None if text is None else parse_instant(text) for key, text in moment.items()}
         return cls(
             version=version,
@@ -53,6 +57,7 @@ class ViewState:
             latest_input=times["latest_input"],
             on_hold=bool(provenance.get("on_hold")),
             restored_from=provenance.get("restored_from"),
+            start=times["start"],
         )
 
 
@@ -86,7 +91,11 @@ class Found:
 
 @dataclass(frozen=True)
 class Step:
-    """One view's part in a build. ``intervals`` is None where the view is built whole; ``held``: it is on hold."""
+    """One view's part in a build. ``intervals`` is None where the view is built whole; ``held``: it is on hold.
+
+    Of a windowed view, ``begin`` is where its one range begins after this step, ``start`` where it was told to begin,
+    if it was, and ``grows_from`` where the range began before, if it grows to the left.
+    """
 
     view: str
     action: Action
@@ -97,6 +106,9 @@ class Step:
     replaces_everything: bool = False
     replaces_schema: bool = False
     held: bool = False
+    begin: datetime | None = None
+    start: datetime | None = None
+    grows_from: datetime | None = None
 
 
 DAY = timedelta(days=1)
@@ -207,6 +219,8 @@ def plan_intervals(
     # What a first chunk or a backfill leaves as it was is due all the same.
     affected = merged([*(found.affected or ()), *_outlived(view, state, found)])
     accepted = _accepted(view, state, request, found)
+    if view.windows is not None:
+        return _plan_windows(view, state, pinned, request, horizon, affected, accepted, found.earliest)
     wanted = wanted_range(
         every=view.materialize.every,
         lookahead=view.materialize.lookahead,
@@ -229,6 +243,57 @@ def plan_intervals(
         replaces_everything=request.start is None and not any(e.definition_hash in accepted for e in covered),
         replaces_schema=request.full_refresh,
     )
+
+
+def _plan_windows(
+    view: FeatureView,
+    state: ViewState | None,
+    pinned: Mapping[str, TableVersion],
+    request: Request,
+    horizon: datetime,
+    affected: tuple[Interval, ...],
+    accepted: set[str],
+    earliest: datetime | None,
+) -> Step:
+    """The step of a windowed view: its intervals are one range without gaps, so that its latest row holds always."""
+    every = view.materialize.every
+    covered = () if state is None or (request.full_refresh and request.start is None) else state.covered
+    start = _earlier_start(state, request)
+    wanted = windowed_range(
+        every=every,
+        earliest=earliest,
+        horizon=horizon,
+        covered=covered,
+        affected=() if start is not None else affected,
+        start=request.start,
+    )
+    grows_from = covered[0].interval.start if covered and wanted and wanted.start < covered[0].interval.start else None
+    if grows_from is not None:
+        affected = merged([*affected, Interval(grows_from, grows_from + every)])
+    todo = to_build(wanted, covered, accepted=accepted, affected=affected)
+    if not todo or wanted is None:
+        return Step(view.name, "skip", "up to date", horizon, intervals=(), affected=affected, start=start)
+    return Step(
+        view.name,
+        "build",
+        _reason(view, state, pinned, request),
+        horizon,
+        intervals=todo,
+        affected=affected,
+        replaces_everything=not any(entry.definition_hash in accepted for entry in covered),
+        replaces_schema=request.full_refresh,
+        begin=min([wanted.start, *(entry.interval.start for entry in covered)]),
+        start=start,
+        grows_from=grows_from,
+    )
+
+
+def _earlier_start(state: ViewState | None, request: Request) -> datetime | None:
+    """Where a windowed view was told to begin, now or before; None where it begins with its first event."""
+    if request.full_refresh or state is None:
+        return request.start
+    known = [moment for moment in (request.start, state.start) if moment is not None]
+    return min(known) if state.start is not None or not state.covered else None
 
 
 def _outlived(view: FeatureView, state: ViewState | None, found: Found) -> list[Interval]:

@@ -11,7 +11,7 @@ from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
 from feature_mart.openlineage.emitter import Emitter
 from feature_mart.plan.steps import Request
-from feature_mart.records import Run, TableVersion
+from feature_mart.records import Run, TableVersion, moved
 from feature_mart.runner.ingest import Input, ingest, pin
 from feature_mart.runner.openlineage import Told, is_read_in_place, telling
 from feature_mart.runner.runs import record_run
@@ -64,10 +64,10 @@ def _built(work: _Build, views: Sequence[FeatureView], select: Sequence[str]) ->
     sources = {source.name: () for source in sources_of(workspace, views)}
     done: dict[str, _Done] = {}
     try:
-        run_side_by_side(sources | {view.name: view.inputs for view in views}, work.step, done, at_once=_AT_ONCE)
+        run_side_by_side(sources | {view.name: view.reads for view in views}, work.step, done, at_once=_AT_ONCE)
     except MartError as error:
         raise _with_state_left(error, [view.name for view in views], done) from error
-    built = [result for view in views if isinstance(result := done[view.name], ViewBuild)]
+    built = [result for view in views if view.tiles_of is None and isinstance(result := done[view.name], ViewBuild)]
     committed = any(result if isinstance(result, bool) else result.committed for result in done.values())
     if not select:
         versions = {result.view: result.version for result in built}
@@ -132,7 +132,8 @@ def selected_views(workspace: Workspace, pipelines: Sequence[str], select: Seque
         if name not in names:
             hint = did_you_mean(name, sorted(names))
             raise UsageError(f"there is no view {name!r} to select. Known: {', '.join(sorted(names))}.{hint}")
-    return [view for view in chosen if not select or view.name in select]
+    picked = [view for view in chosen if not select or view.name in select]
+    return [part for view in picked for part in ((view,) if view.tiles is None else (view.tiles, view))]
 
 
 def sources_of(workspace: Workspace, views: Sequence[FeatureView]) -> list[Source]:
@@ -157,22 +158,29 @@ def _build_one(
     for attempt in range(_ATTEMPTS):
         try:
             with delta_errors(view.name):
-                return build_view(workspace, view, _inputs(workspace, view, pinned), run, request)
+                return build_view(workspace, view, _inputs(workspace, view, pinned), run, _asked_of(view, request))
         except ConcurrentBuild as error:
             if attempt == _ATTEMPTS - 1:
                 raise
             workspace.tell(Event("remark", view.name, f"{error.message} Planning again on what it left."))
             # The other build may have seen newer inputs than this run pinned; an older result must not replace it.
-            for name in view.inputs:
+            for name in view.reads:
                 pinned[name] = _pinned(workspace, view, name)
     raise AssertionError("unreachable")
 
 
 def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -> dict[str, Input]:
-    for name in view.inputs:
+    for name in view.reads:
         if name not in pinned:
             pinned[name] = _pinned(workspace, view, name)
-    return {name: pinned[name] for name in view.inputs}
+    return {name: pinned[name] for name in view.reads}
+
+
+def _asked_of(view: FeatureView, request: Request) -> Request:
+    """What tiles are asked for, so that rows can be made from ``start`` on: all that windows there reach back to."""
+    if view.tiles_of is None or request.start is None:
+        return request
+    return replace(request, start=moved(request.start, -view.tiles_of.materialize.lookback - view.materialize.every))
 
 
 def _pinned(workspace: Workspace, view: FeatureView, name: str) -> Input:

@@ -64,7 +64,11 @@ def plan_build(
         planned.append(entry)
         if entry.action == "build":
             pending[view.name] = None if entry.known_after else entry.intervals
-    changing = [entry.view for entry in planned if entry.action in ("build", "refused")]
+    changing = [
+        entry.view
+        for entry in planned
+        if entry.action in ("build", "refused") and entry.view in workspace.project.views
+    ]
     return Plan(
         horizon=str(moment(request.end or workspace.now())),
         sources=tuple(sources),
@@ -122,16 +126,16 @@ class _Planner:
     def view(self, view: FeatureView, state: ViewState | None) -> ViewPlan:
         """The plan of one view."""
         self.spoilt[view.name] = state is not None and state.foreign is not None
-        waits_for = [name for name in view.inputs if name in self.pending]
-        inputs = {name: entry for name in view.inputs if (entry := self._pin(name)) is not None}
+        waits_for = [name for name in view.reads if name in self.pending]
+        inputs = {name: entry for name in view.reads if (entry := self._pin(name)) is not None}
         horizon = horizon_of(view, self.request.end, self.workspace.now())
-        missing = [name for name in view.inputs if name not in inputs and name not in waits_for]
-        spoilt = [name for name in view.inputs if name not in waits_for and self._is_spoilt(name)]
+        missing = [name for name in view.reads if name not in inputs and name not in waits_for]
+        spoilt = [name for name in view.reads if name not in waits_for and self._is_spoilt(name)]
         if missing or spoilt:
             why = f"{', '.join(missing)}, not built yet" if missing else _spoilt_text(spoilt)
             blocked = Step(view.name, "skip", f"waits for {why}", horizon, _none_yet(view))
             return self._told(view, state, blocked, (), is_blocked=True)
-        if len(inputs) < len(view.inputs):
+        if len(inputs) < len(view.reads):
             first = Step(view.name, "build", "new", horizon, _none_yet(view))
             return self._told(view, state, first, waits_for)
         unknown: list[str] = []

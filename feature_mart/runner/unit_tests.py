@@ -13,7 +13,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
-from feature_mart.build.run import Range, run_definition
+from feature_mart.build.run import Range
 from feature_mart.definitions import FeatureView, Source, UnitTest
 from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines
@@ -21,7 +21,8 @@ from feature_mart.delta.tables import visible
 from feature_mart.errors import MartError, UsageError
 from feature_mart.plan.steps import DAY
 from feature_mart.read.inputs import cut
-from feature_mart.records import EPOCH, LATEST, MICROSECOND, floor_to
+from feature_mart.records import EPOCH, LATEST, MICROSECOND, floor_to, moved
+from feature_mart.runner.definition_rows import rows_of_inputs
 from feature_mart.runner.workspace import Workspace
 
 _RELATIVE_TOLERANCE = 1e-9
@@ -64,10 +65,9 @@ def _run(workspace: Workspace, view: FeatureView, test: UnitTest) -> TestResult:
     try:
         inputs = {name: _given(workspace, name, test) for name in view.inputs}
         span = _span(view, inputs, workspace, test)
-        frame = run_definition(
-            workspace.session(), view, {n: _seen(workspace, view, n, f, span) for n, f in inputs.items()}, span
-        )
-        if span.start is not None:
+        seen = {n: _seen(workspace, view, n, f, span) for n, f in inputs.items()}
+        frame = rows_of_inputs(workspace.session(), view, seen, span)
+        if span.start is not None and view.windows is None:
             frame = cut(frame, view.event_timestamp, span.start, span.end)
         difference = _difference(workspace, view, frame, test.expect)
     except MartError as error:
@@ -82,7 +82,7 @@ def _seen(workspace: Workspace, view: FeatureView, name: str, frame: DataFrame, 
     time = workspace.project.producer(name).event_timestamp
     if span.start is None:
         return cut(frame, time, None, span.end)
-    return cut(frame, time, span.start - rules.lookback, span.end + rules.lookahead)
+    return cut(frame, time, moved(span.start, -rules.lookback), moved(span.end, rules.lookahead))
 
 
 def _given(workspace: Workspace, name: str, test: UnitTest) -> DataFrame:
@@ -136,7 +136,7 @@ def schema_of(workspace: Workspace, name: str) -> StructType:
             return visible(workspace.table_of(producer).read()).schema
         return spark.createDataFrame([], ", ".join(f"`{c}` {kind}" for c, kind in producer.schema.items())).schema
     empty = {entry: spark.createDataFrame([], schema_of(workspace, entry)) for entry in producer.inputs}
-    return run_definition(spark, producer, empty, Range(None, EPOCH)).schema
+    return rows_of_inputs(spark, producer, empty, Range(None, EPOCH)).schema
 
 
 def _span(view: FeatureView, inputs: Mapping[str, DataFrame], workspace: Workspace, test: UnitTest) -> Range:

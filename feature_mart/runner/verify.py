@@ -105,13 +105,15 @@ def verify_view(
     """
     view = _interval_view(workspace, name)
     interval = _interval(workspace, view, start, end)
-    inputs = {name: pin(workspace, workspace.project.producer(name)) for name in view.inputs}
+    inputs = {name: pin(workspace, workspace.project.producer(name)) for name in view.reads}
     every = view.materialize.every
     count = (interval.end - interval.start) // every
     workspace.tell(Event("started", name, f"{interval}: {count} intervals"))
     spark = workspace.session()
     with delta_errors(name):
-        whole = definition_rows(spark, view, inputs, [Range(interval.start, interval.end)]).localCheckpoint()
+        whole = definition_rows(
+            spark, view, inputs, [Range(interval.start, interval.end)], begin=interval.start
+        ).localCheckpoint()
         splits = []
         for title, pieces in (
             ("single intervals", _pieces(interval, every, (1,))),
@@ -183,7 +185,12 @@ def _compared(
 ) -> Split:
     """Counts the rows in which the pieces and the whole differ, as bags of rows."""
     parts = [
-        _signed(definition_rows(workspace.session(), view, inputs, pieces[at : at + _PIECES_AT_ONCE]), -1)
+        _signed(
+            definition_rows(
+                workspace.session(), view, inputs, pieces[at : at + _PIECES_AT_ONCE], begin=pieces[0].start
+            ),
+            -1,
+        )
         .groupBy("row")
         .agg(F.sum("sign").alias("sign"))
         .localCheckpoint()

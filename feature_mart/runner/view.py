@@ -22,7 +22,18 @@ from feature_mart.history.restore import release
 from feature_mart.plan.definition_change import definition_record
 from feature_mart.plan.intervals import chunks, covered_after
 from feature_mart.plan.steps import Request, Step, ViewState, clock_remark
-from feature_mart.records import EPOCH, CheckReport, Provenance, Run, TableVersion, WriteResult, iso
+from feature_mart.records import (
+    EPOCH,
+    MICROSECOND,
+    CheckReport,
+    Interval,
+    Provenance,
+    Run,
+    TableVersion,
+    WriteResult,
+    iso,
+    moved,
+)
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
 from feature_mart.runner.view_plan import plan_step, refuse_foreign, view_state
@@ -142,6 +153,8 @@ def _parts(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]
     """The step in chunks. Only the first one tells which ranges inputs have changed: later ones must not forget it."""
     if step.intervals is None:
         return [step]
+    if view.windows is not None and chunk is not None and step.grows_from is not None:
+        return _leftward(step, chunk, view)
     groups = chunks(step.intervals, chunk, view.materialize.every)
     return [
         replace(
@@ -155,10 +168,35 @@ def _parts(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]
     ]
 
 
+def _leftward(step: Step, chunk: timedelta, view: FeatureView) -> list[Step]:
+    """The chunks of a windowed view whose range grows to the left: from where it begins now, backwards.
+
+    So the range stays one that has no gap. The boundary at which it began is made anew each time, as its rows there are
+    those of all entities that had a value, and no longer the first.
+    """
+    every, begins = view.materialize.every, step.grows_from
+    assert begins is not None
+    grown = [span for span in step.intervals or () if span.end <= begins + every]
+    rest = [span for span in step.intervals or () if span not in grown]
+    groups = chunks(grown, chunk, every)
+    parts = [
+        replace(
+            step,
+            begin=group[0].start,
+            intervals=tuple(Interval(span.start, min(span.end + every, begins + every)) for span in group),
+            affected=(),
+        )
+        for group in reversed(groups)
+    ]
+    later = [replace(step, intervals=tuple(group), affected=()) for group in chunks(rest, chunk, every)]
+    first = replace(parts[0], affected=step.affected)
+    return [first, *parts[1:], *later]
+
+
 def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
     """Runs the definition over the step's ranges and checks what comes out."""
     view = task.view
-    frame = definition_rows(task.workspace.session(), view, task.inputs, _spans(step))
+    frame = definition_rows(task.workspace.session(), view, task.inputs, _spans(step), begin=step.begin)
     if state is not None and not step.replaces_schema:
         published = task.table.columns()
         frame = in_published_types(frame, published)
@@ -184,7 +222,7 @@ def _context(task: Task, step: Step, state: ViewState | None) -> Context:
     """What checks of the whole view need to know of the rows that this build does not make."""
     if state is None:
         return Context(step.horizon)
-    kept = None if step.replaces_everything or _is_rebuilt(step, state.latest) else state.latest
+    kept = None if step.replaces_everything or _is_rebuilt(task.view, step, state.latest) else state.latest
     if all(check.kind not in ("row_count", "row_count_change") for check in task.view.checks):
         return Context(step.horizon, latest_kept=kept)
     rows = task.table.row_count(state.version)
@@ -196,8 +234,16 @@ def _context(task: Task, step: Step, state: ViewState | None) -> Context:
     return Context(step.horizon, rows, replaced, kept)
 
 
-def _is_rebuilt(step: Step, moment: datetime | None) -> bool:
-    return moment is not None and any(span.start <= moment < span.end for span in step.intervals or ())
+def _is_rebuilt(view: FeatureView, step: Step, moment: datetime | None) -> bool:
+    if moment is None:
+        return False
+    within = _within(view, moment)
+    return any(span.start <= within < span.end for span in step.intervals or ())
+
+
+def _within(view: FeatureView, moment: datetime) -> datetime:
+    """A moment of the interval that a row belongs to: a windowed view's stand at the end of theirs."""
+    return moment if view.windows is None else moved(moment, -MICROSECOND)
 
 
 def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected, checked: Checked) -> WriteResult:
@@ -246,6 +292,7 @@ def _provenance(task: Task, step: Step, before: ViewState | None, extent: Extent
             "earliest": None if extent.earliest is None else iso(extent.earliest),
             "latest": None if extent.latest is None else iso(extent.latest),
             "latest_input": _latest_input(task.inputs),
+            **({} if step.start is None else {"start": iso(step.start)}),
         },
     )
 
@@ -268,8 +315,10 @@ def _replaces(view: FeatureView, step: Step, state: ViewState | None) -> Replace
     if step.replaces_everything or state is None:
         return EVERYTHING
     built = step.intervals or ()
-    earliest, latest = state.earliest, state.latest
-    if earliest is None or latest is None or all(span.start > latest or span.end <= earliest for span in built):
+    if state.earliest is None or state.latest is None:
+        return NOTHING
+    earliest, latest = _within(view, state.earliest), _within(view, state.latest)
+    if all(span.start > latest or span.end <= earliest for span in built):
         return NOTHING
     return rows_in(view, built)
 

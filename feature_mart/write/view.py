@@ -80,10 +80,14 @@ def _with_statistics(keys: Mapping[str, str]) -> list[str]:
 
 
 def rows_in(view: FeatureView, intervals: tuple[Interval, ...]) -> Replaces:
-    """The published rows of some intervals, by their event timestamp."""
+    """The published rows of some intervals, by their event timestamp.
+
+    A row of a windowed view stands at the end of its slice.
+    """
+    after, before = (">=", "<") if view.windows is None else (">", "<=")
     parts = [
-        f"(`{view.event_timestamp}` >= {instant(interval.start)} AND "
-        f"`{view.event_timestamp}` < {instant(interval.end)})"
+        f"(`{view.event_timestamp}` {after} {instant(interval.start)} AND "
+        f"`{view.event_timestamp}` {before} {instant(interval.end)})"
         for interval in intervals
     ]
     return Replaces.where(" OR ".join(parts))

@@ -11,6 +11,7 @@ from feature_mart.definitions.durations import ALLOWED as DURATION_ALLOWED
 from feature_mart.definitions.durations import parse_duration
 from feature_mart.definitions.files.base import Column, Duration, DurationOrZero, Listed, Model, Name, TableName, Text
 from feature_mart.definitions.files.checks import CheckEntry
+from feature_mart.definitions.files.windows import WindowsEntry
 from feature_mart.definitions.problems import Invalid, nearest
 from feature_mart.definitions.schedules import checked_schedule
 
@@ -175,6 +176,16 @@ class FeatureViewEntry(Model):
         default=False,
         description="Whether `mart sync` pushes the view to the online store: all features, or those named.",
         examples=[True],
+    )
+    windows: WindowsEntry | None = Field(
+        default=None,
+        description="Aggregations of the input's events over windows of time.",
+        examples=[
+            {
+                "every": "1d",
+                "aggregations": [{"input": "order_value", "functions": ["sum"], "over": ["7d", "30d"]}],
+            }
+        ],
     )
     derived: dict[Column, Text] = Field(
         default={},

@@ -11,6 +11,7 @@ from feature_mart.definitions.lineage.model import (
     ViewLineage,
     merged,
     unresolved,
+    used_as,
 )
 from feature_mart.definitions.lineage.relation import Relation, Scope, table
 from feature_mart.definitions.lineage.sql_expression import lineage_of
@@ -18,6 +19,7 @@ from feature_mart.definitions.lineage.sql_query import query_lineage
 from feature_mart.definitions.project import FeatureView
 from feature_mart.definitions.sql_rules import read_expression
 from feature_mart.definitions.sql_text import spark_dialect
+from feature_mart.windows.spec import Windows
 
 Lookup = Callable[[str], Sequence[str] | None]
 
@@ -32,7 +34,9 @@ def static_lineage(view: FeatureView, lookup: Lookup) -> ViewLineage:
 
 
 def complete(view: FeatureView, origin: str, given: Relation) -> ViewLineage:
-    """The lineage of a view from that of its definition: derived features added, every feature named."""
+    """The lineage of a view from that of its definition: windows and derived features added, every feature named."""
+    if view.windows is not None:
+        given = _windowed(view, view.windows, given)
     scope = Scope({}, _no_query)
     scope.add("", given)
     columns: dict[str, Lineage] = dict(given.columns)
@@ -48,6 +52,26 @@ def complete(view: FeatureView, origin: str, given: Relation) -> ViewLineage:
         rows = merged([rows, unresolved("which columns it has is known from the data only")])
     ordered = {name: columns[name] for name in (*view.reserved_columns, *columns) if name in columns}
     return ViewLineage(view.name, view.definition_hash, origin, ordered, rows)  # type: ignore[arg-type]
+
+
+def _windowed(view: FeatureView, windows: Windows, events: Relation) -> Relation:
+    """What is worked out of events over windows: their values are aggregated, their time says in which windows."""
+    time = _column(events, str(view.event_timestamp))
+    scope = Scope({}, _no_query)
+    scope.add("", events)
+    columns = [(key, _column(events, key)) for key in view.keys]
+    columns.append((str(view.event_timestamp), used_as("transformation", time)))
+    for output in windows.aggregations:
+        parts = [used_as("aggregation", _column(events, output.series.input)), used_as("window", time)]
+        if output.series.where is not None:
+            parts.append(used_as("filter", lineage_of(read_expression(output.series.where)[0], scope)))
+        columns.append((output.name, merged(parts)))
+    return Relation(tuple(columns), events.rows, events.inputs)
+
+
+def _column(given: Relation, name: str) -> Lineage:
+    found = given.get(name)
+    return _further(given, name) if found is None else found
 
 
 def expected_columns(view: FeatureView) -> tuple[str, ...]:

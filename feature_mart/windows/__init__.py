@@ -1,0 +1,1 @@
+"""Windowed aggregations over columns in memory: events become tiles, tiles become rows. No Spark, no files."""

@@ -1,0 +1,130 @@
+"""Events become tiles: one row per entity and slice of time, with partial aggregates of each series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feature_mart.records import MICROSECOND
+from feature_mart.windows.arrow import (
+    Array,
+    Flags,
+    Integers,
+    boundaries,
+    column,
+    instants,
+    known,
+    picked,
+    plain,
+    slices_of,
+)
+from feature_mart.windows.codes import coded, entity_codes
+from feature_mart.windows.partials import PARTIALS, Runs
+from feature_mart.windows.tiles_names import tile_column
+
+
+@dataclass(frozen=True)
+class TileColumns:
+    """The columns of events and tiles: join keys, event and created timestamp, and partials of each series by name."""
+
+    keys: tuple[str, ...]
+    time: str
+    created: str | None
+    every: timedelta
+    series: Mapping[str, tuple[str, ...]]
+
+    @property
+    def step(self) -> int:
+        """The length of a slice in microseconds."""
+        return self.every // MICROSECOND
+
+
+def tile_schema(columns: TileColumns, events: pa.Schema) -> pa.Schema:
+    """The columns of the tiles that are made from events of that schema."""
+    fields = [events.field(name) for name in (*columns.keys, columns.time)]
+    for series, partials in columns.series.items():
+        kind = events.field(series).type
+        fields += [pa.field(tile_column(series, name), PARTIALS[name].tile_type(kind)) for name in partials]
+    return pa.schema(fields)
+
+
+def tiles_of(events: pa.Table, columns: TileColumns) -> pa.Table:
+    """The tiles of all events, by entity and time; those without any value are left out.
+
+    Args:
+        events: keys and event timestamp without nulls, and a column per series, null where an event has no value.
+    """
+    schema = tile_schema(columns, events.schema)
+    if not events.num_rows:
+        return schema.empty_table()
+    entities, first_rows = entity_codes([plain(events[name]) for name in columns.keys])
+    slices = slices_of(events[columns.time], columns.step)
+    order = _order(events, columns, entities, slices)
+    entities, slices = entities[order], slices[order]
+    is_new = np.ones(len(order), dtype=np.bool_)
+    is_new[1:] = (entities[1:] != entities[:-1]) | (slices[1:] != slices[:-1])
+    starts = np.flatnonzero(is_new)
+    owners = np.cumsum(is_new) - 1
+    found = [
+        _series_columns(picked(plain(events[series]), order), owners, len(starts), partials)
+        for series, partials in columns.series.items()
+    ]
+    rows = first_rows[entities[starts]]
+    times = boundaries(slices[starts], columns.step)
+    arrays = [
+        *(picked(plain(events[name]), rows) for name in columns.keys),
+        times.cast(schema.field(columns.time).type),
+        *(array for arrays, _ in found for array in arrays),
+    ]
+    has_values = np.logical_or.reduce([counted for _, counted in found])
+    return pa.Table.from_arrays(arrays, schema=schema).filter(column(has_values))
+
+
+def _order(events: pa.Table, columns: TileColumns, entities: Integers, slices: Integers) -> Integers:
+    """Events by entity and slice; by their own times, too, where a series asks which was first or last."""
+    if not any({"first", "last"} & set(partials) for partials in columns.series.values()):
+        low = int(slices.min())
+        return np.argsort(entities * np.int64(int(slices.max()) - low + 1) + (slices - low), kind="stable")
+    by = [instants(events[columns.time]), entities]
+    if columns.created is not None:
+        created = plain(events[columns.created])
+        by = [instants(created.fill_null(0)), known(created).astype(np.int64), *by]
+    by = [_value_codes(plain(events[series])) for series in columns.series] + by
+    return np.lexsort(by)
+
+
+def _value_codes(values: Array) -> Integers:
+    """Codes by which rows of one moment are told apart; the nulls first."""
+    codes = np.full(len(values), np.iinfo(np.int64).min, dtype=np.int64)
+    is_known = known(values)
+    if is_known.any():
+        _, dense = np.unique(coded(values.drop_null()).codes, return_inverse=True)
+        codes[is_known] = dense
+    return codes
+
+
+def _series_columns(values: Array, owners: Integers, tiles: int, partials: Sequence[str]) -> tuple[list[Array], Flags]:
+    """One column for each partial, and which tiles have values of the series."""
+    if values.null_count:
+        owners, values = owners[known(values)], values.drop_null()
+    is_new = np.ones(len(owners), dtype=np.bool_)
+    is_new[1:] = owners[1:] != owners[:-1]
+    starts = np.flatnonzero(is_new)
+    runs = Runs(starts, values)
+    having = owners[starts]
+    counted = np.zeros(tiles, dtype=np.bool_)
+    counted[having] = True
+    made = [PARTIALS[name].make(runs) for name in partials]
+    if len(having) == tiles:
+        return made, counted
+    at = np.zeros(tiles, dtype=np.int64)
+    at[having] = np.arange(len(having))
+    spread = [picked(array, at, ~counted) for array in made]
+    return [
+        pc.fill_null(array, 0) if name == "count" else array for name, array in zip(partials, spread, strict=True)
+    ], counted

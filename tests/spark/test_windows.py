@@ -1,0 +1,216 @@
+"""Windowed views on real Spark and Delta: whatever happens in whatever order, they hold what brute force gives."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pyspark.sql import SparkSession
+
+from feature_mart import FeatureStore
+from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from tests.windows_oracle import Event, Feature, rows_at_changes
+
+DAY = timedelta(days=1)
+START = datetime(2011, 1, 3, tzinfo=timezone.utc)
+HEADER = "customer_id,order_no,ordered_at,amount\n"
+
+PIPELINE = """
+    pipeline: daily
+    description: Orders by customer.
+    owner: growth@example.com
+    feature_views:
+      - name: customer_spend
+        input: orders
+        entities: [customer]
+        event_timestamp: ordered_at
+        windows:
+          every: 1d
+          aggregations:
+            - {input: amount, functions: [sum, max, count], over: [1d, 3d]}
+            - {input: amount, functions: [variance], over: [3d]}
+            - {input: order_no, functions: [count_distinct, last], over: [LONGEST, {window: 2d, shift: 1d}]}
+            - {input: amount, functions: [sum], over: [4d], where: "amount > 0", name: earned}
+    """
+METADATA = """
+    feature_view: customer_spend
+    description: What a customer spends.
+    owner: growth@example.com
+    features:
+      amount_*: {description: Of the value of orders.}
+      order_no_*: {description: Of the numbers of orders.}
+      earned: {description: What was not given back.}
+    """
+CHANGES = {
+    "pipelines/daily.yml": PIPELINE.replace("LONGEST", "lifetime"),
+    "metadata/feature_views/customer_spend.yml": METADATA,
+    "metadata/feature_views/customer_orders.yml": None,
+    "features/orders.sql": None,
+    "data/orders/2011-01-01.csv": None,
+    "data/orders/2011-01-02.csv": None,
+}
+
+
+def features(longest: timedelta | None) -> list[Feature]:
+    return [
+        *(Feature("amount", name, DAY * days) for days in (1, 3) for name in ("sum", "max", "count")),
+        Feature("amount", "variance", 3 * DAY),
+        *(
+            Feature("order_no", name, length, shift)
+            for length, shift in ((longest, 0 * DAY), (2 * DAY, DAY))
+            for name in ("count_distinct", "last")
+        ),
+        Feature("earned", "sum", 4 * DAY),
+    ]
+
+
+@dataclass
+class Mart:
+    """A mart of one windowed view, and the orders that its files hold."""
+
+    root: Path
+    spark: SparkSession
+    longest: timedelta | None
+    files: dict[str, list[tuple[int, str, datetime, float]]] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, root: Path, spark: SparkSession, longest: timedelta | None) -> Mart:
+        text = "lifetime" if longest is None else f"{longest.days}d"
+        write_tiny_mart(root, {**CHANGES, "pipelines/daily.yml": PIPELINE.replace("LONGEST", text)})
+        sources = (root / "metadata/sources.yml").read_text()
+        write_files(root, {"metadata/sources.yml": sources.rstrip() + "\n    deleted_files: drop\n"})
+        return cls(root, spark, longest)
+
+    def write(self, name: str, orders: list[tuple[int, str, datetime, float]]) -> None:
+        self.files[name] = orders
+        lines = [f"{who},{number},{at:%Y-%m-%d %H:%M:%S.%f},{amount!r}" for who, number, at, amount in orders]
+        write_files(self.root, {f"data/orders/{name}.csv": (HEADER + "\n".join(lines) + "\n").encode()})
+
+    def remove(self, name: str) -> None:
+        del self.files[name]
+        write_files(self.root, {f"data/orders/{name}.csv": None})
+
+    def store(self, now: datetime) -> FeatureStore:
+        return FeatureStore(self.root, spark=self.spark, now=FixedClock(now))
+
+    def expected(self, boundaries: Sequence[datetime]) -> dict[Any, Any]:
+        events = [
+            Event(who, at, {"order_no": number, "amount": amount, "earned": amount if amount > 0 else None})
+            for orders in self.files.values()
+            for who, number, at, amount in orders
+        ]
+        return rows_at_changes(events, features(self.longest), boundaries)
+
+
+def content(store: FeatureStore) -> dict[Any, Any]:
+    rows = store.table("customer_spend").toArrow().to_pylist()
+    found = {(row.pop("customer_id"), row.pop("ordered_at")): tuple(row.values()) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def days(first: int, last: int) -> list[datetime]:
+    """The boundaries from one day after the start to another, both included."""
+    return [START + DAY * number for number in range(first, last + 1)]
+
+
+AMOUNTS = st.sampled_from([0.1, 0.2, 0.3, 1e16, -1e16, 2.5, -0.5, 1e-9])
+
+
+@st.composite
+def orders(draw: st.DrawFn) -> list[tuple[int, str, datetime, float]]:
+    found = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([1, 2]),
+                st.sampled_from("abc"),
+                st.tuples(st.integers(0, 6), st.sampled_from([0, 1, 43_200_000_000, 86_399_999_999])),
+                AMOUNTS,
+            ),
+            min_size=1,
+            max_size=5,
+        )
+    )
+    return [
+        (who, number, START + DAY * day + timedelta(microseconds=at), value) for who, number, (day, at), value in found
+    ]
+
+
+happenings = st.one_of(
+    st.tuples(st.just("file"), st.sampled_from("pqrs"), orders()),
+    st.tuples(st.just("remove"), st.sampled_from("pqrs")),
+    st.tuples(st.just("build"), st.integers(0, 2), st.sampled_from([None, DAY, 3 * DAY])),
+    st.tuples(st.just("backfill"), st.integers(-2, 8), st.sampled_from([None, DAY, 2 * DAY])),
+    st.tuples(st.just("full refresh")),
+)
+
+
+def play(mart: Mart, happened: Sequence[tuple[Any, ...]]) -> None:
+    """Lets it all happen, and looks at the view after each build."""
+    now, begin = 3, None  # in days after the start; where the view was told to begin
+    for what, *details in [*happened, ("build", 1, None)]:
+        if what == "file":
+            mart.write(*details)
+            continue
+        if what == "remove":
+            if details[0] in mart.files and len(mart.files) > 1:
+                mart.remove(details[0])
+            continue
+        if not mart.files:
+            mart.write("p", [(1, "a", START, 0.1)])
+        if what == "build":
+            now += details[0]
+            mart.store(START + DAY * now).build("daily", chunk=details[1])
+        elif what == "backfill":
+            since, chunk = details
+            is_first = not (mart.root / "warehouse/customer_spend").exists()
+            if since >= now or (begin is None and not is_first and since > 0):
+                continue
+            mart.store(START + DAY * now).build("daily", start=START + DAY * since, end=START + DAY * now, chunk=chunk)
+            begin = since if begin is None and is_first else begin if begin is None else min(begin, since)
+        else:
+            begin = None
+            mart.store(START + DAY * now).build("daily", full_refresh=True)
+        store = mart.store(START + DAY * now)
+        first = -3 if begin is None else begin
+        assert content(store) == mart.expected(days(first, now)), (what, details)
+
+
+LONG = int(os.environ.get("FEATURE_MART_WINDOW_SEQUENCES", "0"))
+
+
+def sequences(spark: SparkSession, examples: int) -> None:
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        derandomize=not LONG,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(st.lists(happenings, min_size=2, max_size=7), st.sampled_from([None, 5 * DAY]))
+    def run(happened: list[tuple[Any, ...]], longest: timedelta | None) -> None:
+        root = Path(tempfile.mkdtemp())
+        try:
+            play(Mart.at(root, spark, longest), happened)
+        finally:
+            shutil.rmtree(root)
+
+    run()
+
+
+def test_after_any_sequence_a_windowed_view_holds_what_brute_force_gives(spark: SparkSession) -> None:
+    sequences(spark, 4)
+
+
+@pytest.mark.long
+def test_after_many_sequences_it_still_does(spark: SparkSession) -> None:
+    sequences(spark, LONG or 100)
