@@ -34,6 +34,7 @@ setup(
         "cronsim>=2.6",
         "delta-spark==4.4.0",  # its jars are pinned by digest in feature_mart/delta/jars.py
         "deltalake>=1.6.6,<2",
+        "numpy>=2.1",
         "pandas>=2.2",
         "pyarrow>=19",
         "pydantic>=2.10,<3",

@@ -178,9 +178,13 @@ def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -
 
 def _asked_of(view: FeatureView, request: Request) -> Request:
     """What tiles are asked for, so that rows can be made from ``start`` on: all that windows there reach back to."""
-    if view.tiles_of is None or request.start is None:
+    if view.tiles_of is None:
         return request
-    return replace(request, start=moved(request.start, -view.tiles_of.materialize.lookback - view.materialize.every))
+    start = request.start
+    if start is not None:
+        start = moved(start, -view.tiles_of.materialize.lookback - view.materialize.every)
+    named = (*request.named, view.name) if view.tiles_of.name in request.named else request.named
+    return replace(request, start=start, named=named)
 
 
 def _pinned(workspace: Workspace, view: FeatureView, name: str) -> Input:
