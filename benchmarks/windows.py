@@ -169,7 +169,9 @@ def measure(
         root = Path(folder)
         write_files(root, {**FILES, "pipelines/daily.yml": activity(columns)})
         table = str(root / "events")
-        events(spark, count, users, (0, days), skewed=skewed, columns=columns).write.format("delta").save(table)
+        events(spark, count, users, (0, days), skewed=skewed, columns=columns).write.format("delta").option(
+            "delta.enableChangeDataFeed", "true"
+        ).save(table)
         found: dict[str, Any] = {}
         store = FeatureStore(root, spark=spark, now=FixedClock(FIRST + DAY * days))
         found["full build"] = timed(store.build)

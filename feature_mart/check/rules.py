@@ -194,7 +194,9 @@ def feature_rules(feature: FeatureMetadata, name: str, data_type: str) -> list[R
 
 
 def engine_rules(view: FeatureView) -> list[Rule]:
-    """What the engine itself asks of every view's rows."""
+    """What the engine itself asks of every view's rows; of those that it makes itself, nothing."""
+    if view.windows is not None or view.tiles_of is not None:
+        return []
     required = [*view.keys, *([view.event_timestamp] if view.event_timestamp else [])]
     rules = [row_rule(f"{name} is there", "quarantine", F.col(f"`{name}`").isNull()) for name in required]
     if view.static:

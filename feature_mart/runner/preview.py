@@ -154,7 +154,7 @@ class _Planner:
         """Why a build would be refused for the sake of what is published, as far as that is known without a run."""
         if state is None or self.request.full_refresh:
             return None
-        if change is None and not any(self._comes_otherwise(name, state) for name in view.inputs):
+        if change is None and not any(self._comes_otherwise(name, state) for name in view.reads):
             return None
         from feature_mart.definitions.column_types import known_types  # loads the SQL parser
 
