@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema, to_arrow_schema
 from pyspark.sql.types import StructType
@@ -19,10 +19,10 @@ from feature_mart.build.run import Range, keys_and_times, run_logic
 from feature_mart.definitions import FeatureView
 from feature_mart.errors import BuildError
 from feature_mart.windows.functions import FUNCTIONS
-from feature_mart.windows.functions.base import INTEGRAL
+from feature_mart.windows.functions.base import FLOATING, INTEGRAL
 from feature_mart.windows.rows import Boundaries, Output, boundary_number, rows_of
 from feature_mart.windows.spec import Windows
-from feature_mart.windows.tiles import TileColumns, tile_schema, tiles_of
+from feature_mart.windows.tiles import NANS, TileColumns, tile_schema, tiles_of
 from feature_mart.windows.tiles_names import tile_column
 
 _TYPE = "feature_mart.type"
@@ -49,11 +49,12 @@ def tile_rows(spark: SparkSession, view: FeatureView, inputs: Mapping[str, DataF
         chosen.append(F.col(f"`{windows.created}`").cast("timestamp").alias(_CREATED))
     for series in windows.series:
         value = F.col(f"`{series.input}`")
-        if kinds[series.input] in ("float", "double"):
+        if kinds[series.input] in FLOATING:
             value = F.when(~F.isnan(value), value)
         if series.where is not None:
             value = F.when(F.expr(series.where), value)
         chosen.append(value.alias(series.name))
+    chosen.append(_nans(windows, kinds).alias(NANS))
     events = events.select(*chosen).where(time.isNotNull()).dropna(subset=list(view.keys))
     together = F.floor(F.unix_micros(time) / (columns.step * _SLICES_TOGETHER))
     gathered = events.repartition(*view.keys, together)
@@ -61,6 +62,15 @@ def tile_rows(spark: SparkSession, view: FeatureView, inputs: Mapping[str, DataF
     tiles = gathered.mapInArrow(_whole(lambda table: iter([tiles_of(table, columns)])), schema)
     noted = [F.col(f"`{name}`").alias(name, metadata=_metadata(windows, kinds, name)) for name in tiles.columns]
     return tiles.select(*noted)
+
+
+def _nans(windows: Windows, kinds: Mapping[str, str]) -> Column:
+    """How many of an event's values are NaN."""
+    inputs = sorted({series.input for series in windows.series if kinds[series.input] in FLOATING})
+    found = F.lit(0).cast("bigint")
+    for name in inputs:
+        found = found + F.when(F.isnan(F.col(f"`{name}`")), 1).otherwise(0)
+    return found
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from feature_mart.definitions.project import (
 )
 from feature_mart.delta.canonical import instant
 from feature_mart.records import EPOCH, MICROSECOND, CheckResult, Interval, Severity, iso
+from feature_mart.windows.tiles import NANS
 
 
 @dataclass(frozen=True)
@@ -195,8 +196,10 @@ def feature_rules(feature: FeatureMetadata, name: str, data_type: str) -> list[R
 
 def engine_rules(view: FeatureView) -> list[Rule]:
     """What the engine itself asks of every view's rows; of those that it makes itself, nothing."""
-    if view.windows is not None or view.tiles_of is not None:
+    if view.windows is not None:
         return []
+    if view.tiles_of is not None:
+        return [row_rule("no NaN, which windows count as null", "warn", F.col(NANS) > 0)]
     required = [*view.keys, *([view.event_timestamp] if view.event_timestamp else [])]
     rules = [row_rule(f"{name} is there", "quarantine", F.col(f"`{name}`").isNull()) for name in required]
     if view.static:

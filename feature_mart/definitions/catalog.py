@@ -267,6 +267,13 @@ def _materialize(view: FeatureView) -> dict[str, str]:
     given = view.materialize
     if given.mode == "full":
         return {"mode": "full"}
+    if view.windows is not None:
+        reach = view.windows.reach
+        return {
+            "mode": "windows",
+            "every": format_duration(view.windows.every),
+            "reach": "lifetime" if reach is None else format_duration(reach),
+        }
     durations = {key: format_duration(getattr(given, key)) for key in ("every", "lookback", "lookahead")}
     return {"mode": "interval", **durations}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Literal
 
 from feature_mart.definitions.checks import read_checks, report_unknown, used_by_expression
 from feature_mart.definitions.features import Documented, document_features
@@ -96,7 +97,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         created_timestamp=entry.created_timestamp,
         static=entry.static,
         ttl=entry.ttl,
-        available_after=entry.available_after,
+        available_after=_available_after(declared, around),
         materialize=materialize,
         freshness=entry.freshness,
         retention=entry.retention,
@@ -111,6 +112,25 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         line=place.line,
         windows=windows,
     )
+
+
+def _available_after(declared: DeclaredView, around: Surroundings) -> timedelta | Literal["created_timestamp"] | None:
+    """What an entry says; rows of windows are known no earlier than the events that they are made of."""
+    entry = declared.entry
+    if entry.windows is None or declared.logic is None or isinstance(entry.available_after, str):
+        return entry.available_after
+    inherited = {
+        name: around.views[name].available_after for name in declared.logic.definition.inputs if name in around.views
+    }
+    late = sorted(name for name, known in inherited.items() if isinstance(known, str))
+    if late and entry.available_after is None:
+        message = (
+            f"aggregates {late[0]}, whose rows are known from their created timestamp on: at a boundary nobody knows"
+        )
+        fix = "say how long after a boundary all of its events are known, as in available_after: 2d"
+        declared.place.tell(("name",), f"{entry.name} {message} which of its events have come", fix=fix)
+    known = [value for value in (entry.available_after, *inherited.values()) if isinstance(value, timedelta)]
+    return max(known, default=None)
 
 
 def _keys(entry: FeatureViewEntry, place: Place, around: Surroundings) -> dict[str, str]:

@@ -280,7 +280,7 @@ def _plan_windows(
         horizon,
         intervals=todo,
         affected=affected,
-        replaces_everything=not any(entry.definition_hash in accepted for entry in covered),
+        replaces_everything=request.start is None and not any(entry.definition_hash in accepted for entry in covered),
         replaces_schema=request.full_refresh,
         begin=min([wanted.start, *(entry.interval.start for entry in covered)]),
         start=start,
@@ -290,7 +290,7 @@ def _plan_windows(
 
 def _earlier_start(state: ViewState | None, request: Request) -> datetime | None:
     """Where a windowed view was told to begin, now or before; None where it begins with its first event."""
-    if request.full_refresh or state is None:
+    if state is None or (request.full_refresh and request.start is None):
         return request.start
     known = [moment for moment in (request.start, state.start) if moment is not None]
     return min(known) if state.start is not None or not state.covered else None

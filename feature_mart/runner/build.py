@@ -158,7 +158,7 @@ def _build_one(
     for attempt in range(_ATTEMPTS):
         try:
             with delta_errors(view.name):
-                return build_view(workspace, view, _inputs(workspace, view, pinned), run, _asked_of(view, request))
+                return build_view(workspace, view, _inputs(workspace, view, pinned), run, asked_of(view, request))
         except ConcurrentBuild as error:
             if attempt == _ATTEMPTS - 1:
                 raise
@@ -176,7 +176,7 @@ def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -
     return {name: pinned[name] for name in view.reads}
 
 
-def _asked_of(view: FeatureView, request: Request) -> Request:
+def asked_of(view: FeatureView, request: Request) -> Request:
     """What tiles are asked for, so that rows can be made from ``start`` on: all that windows there reach back to."""
     if view.tiles_of is None:
         return request

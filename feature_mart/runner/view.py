@@ -95,7 +95,9 @@ def build_view(
     workspace.tell(Event("started", view.name, step.reason))
     if step.intervals is not None:
         _remark_on_rows_without_time(task)
-    parts = _parts(step, request.chunk, view)
+    if view.tiles_of is not None:
+        _remark_on_rows_to_come(task)
+    parts = parts_of(step, request.chunk, view)
     reports: list[CheckReport] = []
     version = 0
     for number, part in enumerate(parts, start=1):
@@ -135,6 +137,20 @@ def _remark_on_rows_without_time(task: Task) -> None:
             task.workspace.tell(Event("remark", task.view.name, text))
 
 
+def _remark_on_rows_to_come(task: Task) -> None:
+    """Says how many events are said to be later than now: they are in no window before their time has come."""
+    now = task.workspace.now()
+    for entry in task.inputs.values():
+        if entry.event_timestamp is None or entry.latest is None or entry.latest <= now:
+            continue
+        later = F.col(f"`{entry.event_timestamp}`") > F.expr(instant(now))
+        count = entry.table.read(entry.version.version).where(later).count()
+        text = (
+            f"rows of {entry.name} with a time to come, up to {iso(entry.latest)}, which are in no window yet: {count}"
+        )
+        task.workspace.tell(Event("remark", task.view.name, text))
+
+
 def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: TableVersion) -> ViewBuild:
     """The result of a build, told to whoever listens."""
     tell, name = task.workspace.tell, task.view.name
@@ -149,7 +165,7 @@ def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: Table
     return ViewBuild(name, step.reason, version, rows, True, aside, warnings)
 
 
-def _parts(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]:
+def parts_of(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]:
     """The step in chunks. Only the first one tells which ranges inputs have changed: later ones must not forget it."""
     if step.intervals is None:
         return [step]

@@ -18,6 +18,7 @@ from feature_mart.windows.arrow import (
     boundaries,
     column,
     instants,
+    integers,
     known,
     picked,
     plain,
@@ -27,10 +28,15 @@ from feature_mart.windows.codes import coded, entity_codes
 from feature_mart.windows.partials import PARTIALS, Runs
 from feature_mart.windows.tiles_names import tile_column
 
+NANS = "_nans"
+
 
 @dataclass(frozen=True)
 class TileColumns:
-    """The columns of events and tiles: join keys, event and created timestamp, and partials of each series by name."""
+    """The columns of events and tiles: join keys, event and created timestamp, and partials of each series by name.
+
+    Beside these, both have `NANS`.
+    """
 
     keys: tuple[str, ...]
     time: str
@@ -50,14 +56,15 @@ def tile_schema(columns: TileColumns, events: pa.Schema) -> pa.Schema:
     for series, partials in columns.series.items():
         kind = events.field(series).type
         fields += [pa.field(tile_column(series, name), PARTIALS[name].tile_type(kind)) for name in partials]
-    return pa.schema(fields)
+    return pa.schema([*fields, pa.field(NANS, pa.int64())])
 
 
 def tiles_of(events: pa.Table, columns: TileColumns) -> pa.Table:
-    """The tiles of all events, by entity and time; those without any value are left out.
+    """The tiles of all events, by entity and time; those without any value or NaN are left out.
 
     Args:
-        events: keys and event timestamp without nulls, and a column per series, null where an event has no value.
+        events: keys and event timestamp without nulls, a column per series, null where an event has no value, and
+            `NANS`: how many of its values were NaN, which count as null.
     """
     schema = tile_schema(columns, events.schema)
     if not events.num_rows:
@@ -74,14 +81,16 @@ def tiles_of(events: pa.Table, columns: TileColumns) -> pa.Table:
         _series_columns(picked(plain(events[series]), order), owners, len(starts), partials)
         for series, partials in columns.series.items()
     ]
+    nans = np.add.reduceat(integers(plain(events[NANS]))[order], starts)
     rows = first_rows[entities[starts]]
     times = boundaries(slices[starts], columns.step)
     arrays = [
         *(picked(plain(events[name]), rows) for name in columns.keys),
         times.cast(schema.field(columns.time).type),
         *(array for arrays, _ in found for array in arrays),
+        column(nans),
     ]
-    has_values = np.logical_or.reduce([counted for _, counted in found])
+    has_values = np.logical_or.reduce([nans > 0, *(counted for _, counted in found)])
     return pa.Table.from_arrays(arrays, schema=schema).filter(column(has_values))
 
 

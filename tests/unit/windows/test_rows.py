@@ -84,6 +84,7 @@ def test_rows_are_those_of_brute_force(data: st.DataObject, kind: str, every: ti
             "k": pa.array([entity for entity, _, _ in events], pa.int64()),
             "t": pa.array([at for _, at, _ in events], pa.timestamp("us", tz="UTC")),
             "v": pa.array([value for _, _, value in events], arrow),
+            "_nans": pa.array([0] * len(events), pa.int64()),
         }
     )
     tiles = tiles_of(table, columns)
@@ -140,6 +141,7 @@ def of(
                 [START + timedelta(hours=number % 24) for number in range(count)], pa.timestamp("us", tz="UTC")
             ),
             "v": pa.array(values, kind),
+            "_nans": pa.array([0] * count, pa.int64()),
         }
     )
     at = boundary_number(START, columns) + 1
