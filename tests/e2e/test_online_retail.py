@@ -6,9 +6,12 @@ The expected figures were computed from the same files with DuckDB, by queries t
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
+import duckdb
 import pytest
 from pyspark.sql import SparkSession
 
@@ -103,3 +106,77 @@ def test_a_second_build_reads_and_writes_nothing(built: FeatureStore) -> None:
     before = {name: len(built.history(name)) for name in ("invoice_lines", "invoice_totals", "mart_runs")}
     assert not built.build("retail_daily", end=HORIZON).committed
     assert {name: len(built.history(name)) for name in before} == before
+
+
+MOMENTS = ("2010-12-05", "2011-03-01", "2011-06-15", "2011-12-01", "2011-12-10")
+
+SPEND = """
+    with lines as (
+        select cast(CustomerID as double)::bigint as customer_id, InvoiceNo, InvoiceDate as sold_at,
+               upper(StockCode) as code, Quantity as quantity, Quantity * UnitPrice::decimal(12, 3) as line_value
+        from read_csv($files, header = true, types = {
+            'InvoiceNo': 'varchar', 'StockCode': 'varchar', 'Quantity': 'integer', 'InvoiceDate': 'timestamp',
+            'UnitPrice': 'decimal(12, 3)', 'CustomerID': 'double'})
+        where CustomerID is not null
+    ),
+    invoices as (
+        select customer_id, InvoiceNo, max(sold_at) as sold_at, sum(line_value) as v, InvoiceNo like 'C%' as is_cancelled
+        from lines group by customer_id, InvoiceNo, date_trunc('day', sold_at)
+    ),
+    spend as (
+        select customer_id,
+            sum(v) filter (sold_at >= $t - interval 7 day), count(v) filter (sold_at >= $t - interval 7 day),
+            sum(v) filter (sold_at >= $t - interval 30 day), max(v) filter (sold_at >= $t - interval 30 day),
+            count(v) filter (sold_at >= $t - interval 90 day), sum(v) filter (sold_at >= $t - interval 365 day),
+            sum(v) filter (sold_at >= $t - interval 60 day and sold_at < $t - interval 30 day),
+            count(distinct InvoiceNo) filter (not is_cancelled),
+            min(sold_at) filter (not is_cancelled), max(sold_at) filter (not is_cancelled),
+            count(InvoiceNo) filter (is_cancelled and sold_at >= $t - interval 90 day)
+        from invoices where sold_at < $t group by customer_id
+    ),
+    products as (
+        select customer_id,
+            count(distinct code) filter (quantity > 0 and sold_at >= $t - interval 30 day),
+            count(distinct code) filter (quantity > 0 and sold_at >= $t - interval 365 day),
+            sum(quantity) filter (quantity > 0 and sold_at >= $t - interval 365 day),
+            sum(quantity) filter (quantity < 0 and sold_at >= $t - interval 365 day)
+        from lines where sold_at < $t group by customer_id
+    )
+    """
+SPEND_COLUMNS = (
+    "order_value_sum_7d, order_value_count_7d, order_value_sum_30d, order_value_max_30d, order_value_count_90d, "
+    "order_value_sum_365d, order_value_sum_30d_shift_30d, invoice_no_count_distinct_lifetime, "
+    "invoice_timestamp_first_lifetime, invoice_timestamp_last_lifetime, cancellation_count_90d"
+)
+PRODUCT_COLUMNS = (
+    "stock_code_count_distinct_30d, stock_code_count_distinct_365d, units_bought_365d, units_returned_365d"
+)
+
+
+@pytest.mark.parametrize(
+    ("view", "time", "columns", "relation"),
+    [
+        ("customer_spend", "invoice_timestamp", SPEND_COLUMNS, "spend"),
+        ("customer_products", "invoiced_at", PRODUCT_COLUMNS, "products"),
+    ],
+)
+def test_the_latest_windowed_rows_are_what_duckdb_makes_of_the_files(
+    built: FeatureStore, retail_files: Path, view: str, time: str, columns: str, relation: str
+) -> None:
+    files = sorted(map(str, retail_files.glob("*.csv.gz")))
+    for moment in MOMENTS:
+        at = datetime.fromisoformat(moment)
+        query = f"{SPEND} select * from {relation}"
+        expected = {row[0]: row[1:] for row in duckdb.execute(query, {"files": files, "t": at}).fetchall()}
+        latest = built.query(
+            f"select customer_id, max_by(struct({columns}), {time}) as row from {view} "
+            f"where {time} <= timestamp'{moment} 00:00:00Z' group by customer_id"
+        )
+        found = {row["customer_id"]: tuple(map(plain, row["row"].values())) for row in latest.toArrow().to_pylist()}
+        assert found.keys() == expected.keys()
+        assert {who: (found[who], expected[who]) for who in found if found[who] != expected[who]} == {}
+
+
+def plain(value: Any) -> Any:
+    """Instants as DuckDB gives them for timestamps without a zone."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime) else value
