@@ -302,7 +302,7 @@ class FeatureStore:
     def _table(self, name: str) -> Table:
         project = self.project
         subject = name.removesuffix("__quarantine")
-        if name != "mart_runs" and subject not in project.views and subject not in project.sources:
+        if name != "mart_runs" and not project.has_table(subject):
             known = sorted([*project.views, *project.sources])
             hint = did_you_mean(subject, known)
             raise UsageError(f"there is no view or source {name!r}. Known: {', '.join(known)}.{hint}")

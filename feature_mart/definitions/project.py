@@ -365,13 +365,18 @@ class Project:
         Raises:
             KeyError: there is none.
         """
-        if name in self._tiles:
-            return self._tiles[name]
+        if name in self.tiles:
+            return self.tiles[name]
         return self.views[name] if name in self.views else self.sources[name]
 
     @cached_property
-    def _tiles(self) -> dict[str, FeatureView]:
+    def tiles(self) -> Mapping[str, FeatureView]:
+        """The views of tiles behind windowed views, by name; they are no part of `views`."""
         return {view.tiles.name: view.tiles for view in self.views.values() if view.tiles is not None}
+
+    def has_table(self, name: str) -> bool:
+        """Whether a table of that name holds a source, a view, or the tiles of one."""
+        return name in self.views or name in self.sources or name in self.tiles
 
     def upstream(self, name: str) -> tuple[str, ...]:
         """All sources and views that ``name`` is made from, directly or not: sources by name, then views in order."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from sqlglot.errors import SqlglotError
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.durations import format_duration
 from feature_mart.plan.definition_diff import definition_diff, read_record
+from feature_mart.windows.spec import Series, Windows
 
 ChangeClass = Literal["description only", "feature added", "feature removed", "values may change"]
 
@@ -37,7 +39,10 @@ def definition_record(view: FeatureView) -> str:
 
 def _facts(view: FeatureView) -> dict[str, Any]:
     documented = [*view.features.values(), *view.patterns]
+    windows, tiles = view.windows, view.tiles_of.windows if view.tiles_of is not None else None
     return {
+        **({} if windows is None else {"windows": _windows(windows)}),
+        **({} if tiles is None else {"tiles": _tiles(tiles)}),
         "kind": view.definition.kind,
         "path": view.definition.path,
         "text": view.definition.text,
@@ -58,6 +63,24 @@ def _facts(view: FeatureView) -> dict[str, Any]:
             "features": {feature.name: feature.description for feature in documented},
         },
     }
+
+
+def _windows(windows: Windows) -> dict[str, str]:
+    return {
+        output.name: f"{output.function}({output.series.input}) over {output.window.written}{_where(output.series)}"
+        for output in windows.aggregations
+    }
+
+
+def _tiles(windows: Windows) -> dict[str, Any]:
+    return {
+        series.name: {"of": f"{series.input}{_where(series)}", "partials": list(partials)}
+        for series, partials in windows.series.items()
+    }
+
+
+def _where(series: Series) -> str:
+    return "" if series.where is None else f" where {series.where}"
 
 
 def definition_change(before: str, hash_before: str, view: FeatureView) -> DefinitionChange | None:
@@ -84,8 +107,13 @@ def definition_change(before: str, hash_before: str, view: FeatureView) -> Defin
 def only_adds_features(before: str, view: FeatureView) -> bool:
     """Whether the definition gives all that the recorded one gave, in the same way, and some features more.
 
-    Only SQL can be compared like this; a changed Python definition is taken to change values.
+    Only SQL can be compared like this; a changed Python definition is taken to change values. Another window has rows
+    at other moments. Tiles are what they were as long as they hold all that is asked of them.
     """
+    if view.windows is not None:
+        return False
+    if view.tiles_of is not None:
+        return _holds_all(read_record(before), _facts(view))
     if view.definition.kind != "sql" or not before:
         return False
     recorded = read_record(before)
@@ -100,6 +128,17 @@ def only_adds_features(before: str, view: FeatureView) -> bool:
     if old is None or new is None or not dict(view.derived).items() >= dict(recorded.get("derived", {})).items():
         return False
     return _columns(new) >= _columns(old) and _rest(old) == _rest(new)
+
+
+def _holds_all(recorded: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    """Whether tiles that were made before have every partial aggregate that is needed now, of the same events."""
+    if any(recorded.get(fact) != now[fact] for fact in ("kind", "text", "shape")):
+        return False
+    had = recorded.get("tiles") or {}
+    return all(
+        name in had and had[name]["of"] == series["of"] and set(had[name]["partials"]) >= set(series["partials"])
+        for name, series in now["tiles"].items()
+    )
 
 
 def _select(text: str) -> exp.Select | None:

@@ -18,16 +18,18 @@ def read_record(text: str | None) -> dict[str, Any]:
 
 
 def definition_diff(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[str, ...]:
-    """Lines of a unified diff of the logic, the derived features, how the view is built, and the words.
+    """Lines of a unified diff of the logic, the windows, the derived features, how the view is built, and the words.
 
     What only one of the two records says (older ones say less) is left out.
     """
     facts = (before, after)
     names = [str(fact.get("path") or f"{fact.get('kind', 'nothing')} definition") for fact in facts]
     texts = [str(fact.get("text") or "").splitlines() for fact in facts]
+    windows = [_lines(fact.get("windows")) for fact in facts]
     derived = [_lines(fact.get("derived")) for fact in facts]
     diff = [
         *unified_diff(texts[0], texts[1], names[0], names[1], lineterm=""),
+        *unified_diff(windows[0], windows[1], "windows", "windows", lineterm="", n=0),
         *unified_diff(derived[0], derived[1], "derived", "derived", lineterm=""),
     ]
     if all(fact.get("shape") for fact in facts):

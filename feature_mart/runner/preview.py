@@ -152,7 +152,7 @@ class _Planner:
 
     def _refused(self, view: FeatureView, state: ViewState | None, change: DefinitionChange | None) -> str | None:
         """Why a build would be refused for the sake of what is published, as far as that is known without a run."""
-        if state is None or self.request.full_refresh:
+        if state is None or self.request.full_refresh or view.tiles_of is not None:
             return None
         if change is None and not any(self._comes_otherwise(name, state) for name in view.reads):
             return None

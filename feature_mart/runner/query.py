@@ -92,7 +92,7 @@ def _table(workspace: Workspace, name: str) -> Table:
     if name == RUNS_TABLE:
         return workspace.tables.table(name)
     subject = name.removesuffix(QUARANTINE_SUFFIX)
-    if subject not in project.views and subject not in project.sources:
+    if not project.has_table(subject):
         known = [*project.views, *project.sources, RUNS_TABLE]
         hint = did_you_mean(subject, sorted(known))
         raise UsageError(f"there is no view or source {name!r}. Known: {_shown(set(known))}.{hint}")

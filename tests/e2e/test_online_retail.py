@@ -120,7 +120,8 @@ SPEND = """
         where CustomerID is not null
     ),
     invoices as (
-        select customer_id, InvoiceNo, max(sold_at) as sold_at, sum(line_value) as v, InvoiceNo like 'C%' as is_cancelled
+        select customer_id, InvoiceNo, max(sold_at) as sold_at, sum(line_value) as v,
+               InvoiceNo like 'C%' as is_cancelled
         from lines group by customer_id, InvoiceNo, date_trunc('day', sold_at)
     ),
     spend as (

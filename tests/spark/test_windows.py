@@ -214,3 +214,46 @@ def test_after_any_sequence_a_windowed_view_holds_what_brute_force_gives(spark: 
 @pytest.mark.long
 def test_after_many_sequences_it_still_does(spark: SparkSession) -> None:
     sequences(spark, LONG or 100)
+
+
+ADDED = PIPELINE.replace("LONGEST", "lifetime").replace("over: [1d, 3d]", "over: [1d, 3d, 2d]")
+FEWER = PIPELINE.replace("LONGEST", "lifetime").replace("functions: [sum, max, count]", "functions: [sum, count]")
+
+
+def test_another_window_over_the_same_tiles_reads_no_event_again(spark: SparkSession, tmp_path: Path) -> None:
+    mart = Mart.at(tmp_path, spark, None)
+    mart.write("p", [(1, "a", START, 0.1), (2, "b", START + DAY, 0.25)])
+    now = START + 4 * DAY
+    mart.store(now).build("daily")
+    tiles = len(mart.store(now).history("customer_spend__tiles"))
+    write_files(tmp_path, {"pipelines/daily.yml": ADDED})
+    store = mart.store(now)
+    plan = {view.view: (view.action, view.reason) for view in store.plan("daily").views}
+    assert plan["customer_spend__tiles"] == ("skip", "up to date")
+    assert plan["customer_spend"] == ("build", "definition changed")
+    store.build("daily")
+    rows = store.table("customer_spend").where("customer_id = 1").select("ordered_at", "amount_sum_2d").collect()
+    assert sorted((row["ordered_at"].day, row["amount_sum_2d"]) for row in rows) == [
+        (4, 0.1),
+        (5, 0.1),
+        (6, None),
+        (7, None),
+    ]
+    assert len(mart.store(now).history("customer_spend__tiles")) == tiles
+
+
+def test_tiles_stay_when_a_window_needs_less_of_them(spark: SparkSession, tmp_path: Path) -> None:
+    mart = Mart.at(tmp_path, spark, None)
+    mart.write("p", [(1, "a", START, 0.1)])
+    mart.store(START + 3 * DAY).build("daily")
+    write_files(tmp_path, {"pipelines/daily.yml": FEWER})
+    plan = {view.view: view.action for view in mart.store(START + 3 * DAY).plan("daily").views}
+    assert plan == {"customer_spend__tiles": "skip", "customer_spend": "refused"}
+    mart.write("q", [(1, "a", START + 3 * DAY, 0.2)])
+    later = mart.store(START + 4 * DAY)
+    later.build("daily", select=["customer_spend"], full_refresh=True)
+    (row,) = later.query(
+        "select max_by(amount_sum_3d, ordered_at) as sum, max_by(amount_count_3d, ordered_at) as count "
+        "from customer_spend"
+    ).collect()
+    assert (row["sum"], row["count"]) == (0.2, 1)
