@@ -293,7 +293,7 @@ class FeatureStore:
     def _inputs_of(self, view: FeatureView) -> dict[str, InputTable]:
         from feature_mart.history.input_rows import InputTable
 
-        producers = [self.project.producer(name) for name in view.inputs]
+        producers = [self.project.producer(name) for name in {*view.inputs, *view.reads}]
         return {
             producer.name: InputTable(self._workspace.table_of(producer), producer.event_timestamp)
             for producer in producers

@@ -22,8 +22,9 @@ from feature_mart.history.input_rows import Asked, InputTable, Reach, literal, m
 from feature_mart.history.key_values import key_values
 from feature_mart.history.matching import Published, match_inputs
 from feature_mart.history.values import plain, plain_row
+from feature_mart.history.window_events import events_of, inputs_of_tiles
 from feature_mart.history.writer import Writer, writer_of
-from feature_mart.records import EARLIEST, LATEST, Interval, floor_to, iso, moved, parse_instant
+from feature_mart.records import EARLIEST, LATEST, MICROSECOND, Interval, floor_to, iso, moved, parse_instant
 
 _SAID = ("run_id", "git_commit", "git_dirty", "definition_hash", "pipeline", "horizon", "reason", "engine")
 
@@ -63,7 +64,10 @@ def explain(question: Question, table: Table, inputs: Mapping[str, InputTable]) 
     types = table.columns(version)
     _check_feature(question, types)
     found = _row(question, table, version, key)
-    writer = writer_of(table.history(), version, found.moment)
+    within = found.moment
+    if within is not None and view.windows is not None:
+        within = moved(within, -MICROSECOND)  # a row of windows stands at the end of its interval
+    writer = writer_of(table.history(), version, within)
     asked = Asked(key, found.values, types)
     return {
         "feature": f"{view.name}:{question.feature}",
@@ -75,7 +79,7 @@ def explain(question: Question, table: Table, inputs: Mapping[str, InputTable]) 
         "ties": found.ties,
         "written_by": None if writer is None else _written(writer),
         "restored_by": [] if writer is None else list(writer.restored_by),
-        "inputs": [] if writer is None else _inputs(view, asked, found.moment, writer, inputs),
+        "inputs": [] if writer is None else _inputs(question, asked, found.moment, writer, inputs),
     }
 
 
@@ -132,18 +136,21 @@ def _written(writer: Writer) -> dict[str, Any]:
 
 
 def _inputs(
-    view: FeatureView, asked: Asked, moment: datetime | None, writer: Writer, inputs: Mapping[str, InputTable]
+    question: Question, asked: Asked, moment: datetime | None, writer: Writer, inputs: Mapping[str, InputTable]
 ) -> list[dict[str, Any]]:
-    said = writer.commit.provenance or {}
+    view, said = question.view, writer.commit.provenance or {}
     horizon = None if said.get("horizon") is None else parse_instant(said["horizon"])
-    recorded = said.get("inputs") or {}
+    recorded = inputs_of_tiles(view, said.get("inputs") or {}, inputs)
     definition = _filled_in(definition_of(said), writer.interval, horizon)
     columns: dict[str, dict[str, str]] = {}
     for name, entry in recorded.items():
         problem = _unreadable(entry, inputs.get(name))
         columns[name] = {} if problem else inputs[name].table.columns(entry["version"])
-    matches = match_inputs(definition, Published(list(view.keys), view.event_timestamp, asked.types), columns)
-    reach = _reach(view, moment, writer.interval, horizon)
+    if view.windows is not None and moment is not None:
+        matches, reach = events_of(view, question.feature, moment, definition, columns)
+    else:
+        matches = match_inputs(definition, Published(list(view.keys), view.event_timestamp, asked.types), columns)
+        reach = _reach(view, moment, writer.interval, horizon)
     found = []
     for name, entry in recorded.items():
         match, why = matches[name], _unreadable(entry, inputs.get(name))

@@ -257,3 +257,22 @@ def test_tiles_stay_when_a_window_needs_less_of_them(spark: SparkSession, tmp_pa
         "from customer_spend"
     ).collect()
     assert (row["sum"], row["count"]) == (0.2, 1)
+
+
+def test_a_value_is_explained_by_the_events_of_its_window(spark: SparkSession, tmp_path: Path) -> None:
+    mart = Mart.at(tmp_path, spark, None)
+    mart.write(
+        "p", [(1, "a", START, 0.1), (1, "b", START + DAY, 0.25), (1, "c", START + 2 * DAY, -1.0), (2, "d", START, 9.0)]
+    )
+    store = mart.store(START + 3 * DAY)
+    store.build("daily")
+    mart.write("q", [(1, "e", START + 10 * DAY, 7.0)])
+    told = store.explain("customer_spend:earned", {"customer_id": 1}, at=START + 3 * DAY)
+    assert told["value"] == 0.35
+    assert told["event_timestamp"] == "2011-01-06T00:00:00Z"
+    assert told["written_by"]["interval"] == ["2011-01-03T00:00:00Z", "2011-01-06T00:00:00Z"]
+    (orders,) = told["inputs"]
+    assert (orders["name"], orders["match"], orders["count"]) == ("orders", "exact", 2)
+    assert [row["order_no"] for row in orders["rows"]] == ["a", "b"]
+    (of_one_day,) = store.explain("customer_spend:amount_sum_1d", {"customer_id": 1}, at=START + 2 * DAY)["inputs"]
+    assert [row["order_no"] for row in of_one_day["rows"]] == ["b"]
