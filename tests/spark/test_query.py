@@ -183,7 +183,7 @@ def test_a_moment_is_looked_up_once_for_all_tables_of_a_query(spark: SparkSessio
     then = CliRunner().invoke(main, [*arguments, "--as-of", moment])
     assert list(json.loads(then.stdout)[0].values()) == [15.0, 15.0, 15.0]
     read = "customer_orders=0, customer_sums=0, orders=0"
-    assert then.stderr == f"as of {moment} these versions are read: {read}\n"
+    assert then.stderr == f"query: as of {moment} these versions are read: {read}\n"
     with pytest.raises(UsageError) as both:
         store.table("customer_orders", 0, moment)
     assert both.value.message == "customer_orders is asked for at version 0 and as of a moment: give one of the two."

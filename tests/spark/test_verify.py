@@ -88,7 +88,7 @@ def test_what_cannot_be_verified_is_refused(mart: OPEN) -> None:
 
 def test_a_view_that_was_built_whole_needs_a_range(mart: OPEN) -> None:
     sql = "select customer_id, ordered_at, order_no, amount from orders"
-    mart(sql, "{mode: full}").build()
+    mart(sql, {"mode": "full"}).build()
     store = mart(sql)
     with pytest.raises(UsageError, match="has not been built by intervals yet"):
         store.verify("customer_orders", start="2011-01-01")
