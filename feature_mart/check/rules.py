@@ -10,11 +10,8 @@ from typing import Any
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from feature_mart.definitions.durations import spoken_duration
-from feature_mart.definitions.project import (
+from feature_mart.definitions.check_rules import (
     Check,
-    FeatureMetadata,
-    FeatureView,
     FreshnessArguments,
     NullShareArguments,
     RowCountArguments,
@@ -22,6 +19,8 @@ from feature_mart.definitions.project import (
     SqlArguments,
     UniqueArguments,
 )
+from feature_mart.definitions.durations import spoken_duration
+from feature_mart.definitions.project import FeatureMetadata, FeatureView
 from feature_mart.delta.canonical import instant
 from feature_mart.records import EPOCH, MICROSECOND, CheckResult, Interval, Severity, iso
 from feature_mart.windows.tiles import NANS

@@ -9,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from feature_mart.definitions.check_rules import Check
     from feature_mart.definitions.load import load_project, validate_project
     from feature_mart.definitions.mart_files import find_root
     from feature_mart.definitions.problems import Problem
     from feature_mart.definitions.project import (
-        Check,
         Definition,
         Entity,
         FeatureMetadata,
@@ -34,9 +34,9 @@ _HOMES = {
     "validate_project": "load",
     "find_root": "mart_files",
     "Problem": "problems",
+    "Check": "check_rules",
     **dict.fromkeys(
         (
-            "Check",
             "Definition",
             "Entity",
             "FeatureMetadata",

@@ -4,12 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from feature_mart.definitions.durations import format_duration
-from feature_mart.definitions.files.checks import CheckEntry
-from feature_mart.definitions.files.pipelines import FeatureViewEntry
-from feature_mart.definitions.inputs import Place
-from feature_mart.definitions.problems import Invalid, listed, nearest
-from feature_mart.definitions.project import (
+from feature_mart.definitions.check_rules import (
     Check,
     CheckArguments,
     FreshnessArguments,
@@ -19,6 +14,11 @@ from feature_mart.definitions.project import (
     SqlArguments,
     UniqueArguments,
 )
+from feature_mart.definitions.durations import format_duration
+from feature_mart.definitions.files.checks import CheckEntry
+from feature_mart.definitions.files.pipelines import FeatureViewEntry
+from feature_mart.definitions.inputs import Place
+from feature_mart.definitions.problems import Invalid, listed, nearest
 from feature_mart.definitions.sql_definition import columns_used
 from feature_mart.definitions.sql_memo import SqlMemo
 

@@ -19,6 +19,7 @@ from feature_mart.definitions.problems import Invalid, Names, Problem, Problems,
 from feature_mart.definitions.project import Entity, FeatureView, Materialize, Source
 from feature_mart.definitions.sql_memo import SqlMemo
 from feature_mart.definitions.windows import check_windows, read_windows
+from feature_mart.windows.spec import Windows
 
 # The lookback of a window without an end: longer than the calendar.
 EVERMORE = timedelta(days=4_000_000)
@@ -80,10 +81,6 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         is_whole = has_all and entry.name not in around.broken_metadata
         documented = document_features(metadata, entry.name, columns, reserved, is_whole, around.problems)
     windows = read_windows(entry, around.created(entry.input))
-    materialize = Materialize(**entry.materialize.model_dump())
-    if windows is not None:
-        # A row at T tells of the slices before it: those of a window, as far back as the longest one reaches.
-        materialize = Materialize("interval", windows.every, windows.reach or EVERMORE, timedelta(0))
     definition = declared.logic.definition
     return FeatureView(
         name=entry.name,
@@ -98,7 +95,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         static=entry.static,
         ttl=entry.ttl,
         available_after=_available_after(declared, around),
-        materialize=materialize,
+        materialize=_materialize(entry, windows),
         freshness=entry.freshness,
         retention=entry.retention,
         checks=checks,
@@ -112,6 +109,13 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         line=place.line,
         windows=windows,
     )
+
+
+def _materialize(entry: FeatureViewEntry, windows: Windows | None) -> Materialize:
+    if windows is None:
+        return Materialize(**entry.materialize.model_dump())
+    # A row at T tells of the slices before it: those of a window, as far back as the longest one reaches.
+    return Materialize("interval", windows.every, windows.reach or EVERMORE, timedelta(0))
 
 
 def _available_after(declared: DeclaredView, around: Surroundings) -> timedelta | Literal["created_timestamp"] | None:

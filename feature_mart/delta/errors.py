@@ -30,14 +30,22 @@ _LOST_EXECUTOR = re.compile(r"ExecutorLostFailure|Connection refused|Connection 
 _PLAN = re.compile(r"(?<=SQLSTATE: \w{5})[^\n]*;\n")  # a query's plan comes behind this
 _PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "^", "Caused by")
 _MOST_CAUSES = 20
+_IN_PYTHON = "Traceback (most recent call last)"
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt): .*$", re.MULTILINE)
 SPARK_ERRORS = (PySparkException, Py4JError)
 
 
 def first_lines(error: BaseException, most: int = 3) -> str:
-    """The start of an error's text: what Spark says, without the plan and the Java stack behind it."""
+    """The start of an error's text: what Spark says, without the plan and the Java stack behind it.
+
+    Of an exception in one of Spark's Python workers, the line that says what was raised.
+    """
     text = str(error)
     if isinstance(error, Py4JJavaError):
         text = str(error.java_exception)
+    raised = _RAISED.findall(text) if _IN_PYTHON in text else []
+    if raised:
+        return str(raised[-1])[:600]
     text = _PLAN.split(text.split("JVM stacktrace")[0])[0]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     kept = [line for line in lines if not line.startswith(_PLAN_OR_TRACE)][:most]

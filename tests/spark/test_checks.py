@@ -15,7 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from feature_mart.check.rules import Context, unique_rule
 from feature_mart.check.run import check_rows
 from feature_mart.definitions import FeatureView, load_project
-from feature_mart.definitions.project import (
+from feature_mart.definitions.check_rules import (
     Check,
     FreshnessArguments,
     NullShareArguments,

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from feature_mart import FeatureStore
+from feature_mart import BuildError, FeatureStore
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
 from tests.windows_oracle import Event, Feature, rows_at_changes
 
@@ -276,3 +276,43 @@ def test_a_value_is_explained_by_the_events_of_its_window(spark: SparkSession, t
     assert [row["order_no"] for row in orders["rows"]] == ["a", "b"]
     (of_one_day,) = store.explain("customer_spend:amount_sum_1d", {"customer_id": 1}, at=START + 2 * DAY)["inputs"]
     assert [row["order_no"] for row in of_one_day["rows"]] == ["b"]
+
+
+def test_nan_and_times_to_come_are_told_and_count_for_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    mart = Mart.at(tmp_path, spark, None)
+    mart.write("p", [(1, "a", START, 0.1), (1, "b", START, float("nan")), (1, "c", START + 900 * DAY, 5.0)])
+    told: list[str] = []
+    now = START + 2 * DAY
+    store = FeatureStore(
+        tmp_path, spark=spark, now=FixedClock(now), on_event=lambda event: told.append(f"{event.subject}: {event.text}")
+    )
+    store.build("daily")
+    assert "customer_spend__tiles: no NaN, which windows count as null: 1 of 1 rows fail" in told
+    assert (
+        "customer_spend__tiles: rows of orders with a time to come, up to 2013-06-21T00:00:00Z, which are in no window "
+        "yet: 1"
+    ) in told
+    (row,) = store.table("customer_spend").where("ordered_at = timestamp'2011-01-04T00:00:00Z'").collect()
+    assert (row["amount_sum_3d"], row["amount_count_3d"], row["order_no_count_distinct_lifetime"]) == (0.1, 1, 2)
+
+
+def test_a_sum_of_integers_that_does_not_fit_is_an_error_that_says_where(spark: SparkSession, tmp_path: Path) -> None:
+    write_tiny_mart(tmp_path, CHANGES)
+    sources = (tmp_path / "metadata/sources.yml").read_text().replace("amount: double", "amount: bigint")
+    pipeline = PIPELINE.replace("LONGEST", "lifetime").replace("over: [4d]", "over: [1d]")
+    write_files(
+        tmp_path,
+        {
+            "metadata/sources.yml": sources,
+            "pipelines/daily.yml": pipeline,
+            "data/orders/p.csv": f"{HEADER}1,a,2011-01-03 10:00:00,{2**62}\n1,b,2011-01-03 11:00:00,{2**62}\n",
+        },
+    )
+    store = FeatureStore(tmp_path, spark=spark, now=FixedClock(START + 2 * DAY))
+    with pytest.raises(BuildError) as caught:
+        store.build("daily")
+    assert (
+        "amount_sum_1d of customer_id=1 at 2011-01-04T00:00:00Z: the sum does not fit bigint, which ends at "
+        "9223372036854775807"
+    ) in str(caught.value)
+    assert "Traceback" not in str(caught.value)
