@@ -31,7 +31,7 @@ _PLAN = re.compile(r"(?<=SQLSTATE: \w{5})[^\n]*;\n")  # a query's plan comes beh
 _PLAN_OR_TRACE = ("at ", "'", "+-", ":", "== SQL", "-----", "^", "Caused by")
 _MOST_CAUSES = 20
 _IN_PYTHON = "Traceback (most recent call last)"
-_RAISED = re.compile(r"^[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt): .*$", re.MULTILINE)
+_RAISED = re.compile(r"^[A-Za-z_][\w.]*: .*$", re.MULTILINE)
 SPARK_ERRORS = (PySparkException, Py4JError)
 
 

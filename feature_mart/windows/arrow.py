@@ -59,8 +59,8 @@ def integers(values: Array) -> Integers:
 
 
 def doubles(values: Array) -> Doubles:
-    """A column of floats without nulls; −0.0 becomes 0.0."""
-    found: Doubles = values.cast(pa.float64()).to_numpy() + 0.0
+    """A column of numbers without nulls as the doubles next to them; −0.0 becomes 0.0."""
+    found: Doubles = values.cast(pa.float64(), safe=False).to_numpy() + 0.0
     return found
 
 

@@ -102,7 +102,7 @@ class _Doubled(_Sum):
         return pa.list_(pa.float64())
 
     def make(self, runs: Runs) -> Array:
-        return expansions_of(runs.values.cast(pa.float64()), runs.starts)
+        return expansions_of(runs.values, runs.starts)
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def sequences(spark: SparkSession, examples: int) -> None:
 
 
 def test_after_any_sequence_a_windowed_view_holds_what_brute_force_gives(spark: SparkSession) -> None:
-    sequences(spark, 4)
+    sequences(spark, 2)
 
 
 @pytest.mark.long

@@ -25,7 +25,12 @@ WINDOWS = ((1, 0), (3, 0), (None, 0), (2, 2), (None, 1), (12, 0))
 KINDS: dict[str, tuple[pa.DataType, st.SearchStrategy[Any], tuple[str, ...], tuple[str, ...]]] = {
     "money": (pa.float64(), st.integers(-500, 900).map(lambda cents: cents / 100), ADDED, PARTIALS[:-1]),
     "awkward": (pa.float64(), st.sampled_from([1e16, -1e16, 1.0, 0.5, 1e-9, 5e-324, 3.0]), ADDED, PARTIALS[:-1]),
-    "whole": (pa.int64(), st.integers(-3, 9), ADDED, PARTIALS[:-1]),
+    "whole": (
+        pa.int64(),
+        st.one_of(st.integers(-3, 9), st.sampled_from([2**53 + 1, -(2**60) + 1])),
+        ADDED,
+        PARTIALS[:-1],
+    ),
     "decimal": (
         pa.decimal128(12, 2),
         st.integers(-500, 900).map(lambda cents: Decimal(cents) / 100),
