@@ -11,7 +11,7 @@ from feature_mart.delta.errors import delta_errors
 from feature_mart.errors import ConcurrentBuild, MartError, TableError, UsageError
 from feature_mart.openlineage.emitter import Emitter
 from feature_mart.plan.steps import Request
-from feature_mart.records import Run, TableVersion, moved
+from feature_mart.records import Run, TableVersion
 from feature_mart.runner.ingest import Input, ingest, pin
 from feature_mart.runner.openlineage import Told, is_read_in_place, telling
 from feature_mart.runner.runs import record_run
@@ -177,14 +177,11 @@ def _inputs(workspace: Workspace, view: FeatureView, pinned: dict[str, Input]) -
 
 
 def asked_of(view: FeatureView, request: Request) -> Request:
-    """What tiles are asked for, so that rows can be made from ``start`` on: all that windows there reach back to."""
+    """What a view is asked for. Tiles are those of all events: which of them windows reach back to may change later."""
     if view.tiles_of is None:
         return request
-    start = request.start
-    if start is not None:
-        start = moved(start, -view.tiles_of.materialize.lookback - view.materialize.every)
     named = (*request.named, view.name) if view.tiles_of.name in request.named else request.named
-    return replace(request, start=start, named=named)
+    return replace(request, start=None, named=named)
 
 
 def _pinned(workspace: Workspace, view: FeatureView, name: str) -> Input:

@@ -32,7 +32,7 @@ from tests.windows_oracle import Event, Feature, rows_at_changes
 DAY = timedelta(days=1)
 MICRO = timedelta(microseconds=1)
 START = datetime(2011, 1, 3, tzinfo=timezone.utc)
-EXAMPLES = int(os.environ.get("FEATURE_MART_WINDOW_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("FEATURE_MART_WINDOW_EXAMPLES", "200"))
 
 Events = list[tuple[int, datetime, float]]
 Rows = dict[tuple[int, datetime], tuple[Any, ...]]
@@ -295,6 +295,8 @@ def play(world: World, happened: Sequence[tuple[Any, ...]]) -> None:
         first = START - 5 * DAY if told is None else floor_to(told, DAY)
         if world.table.state is not None:
             assert world.table.rows == expected(world.view, world.source.rows, first, now), (what, details)
+    # A build has no more chunks than there are days, however far a window reaches back.
+    assert len(world.tiles.versions) <= 40 * (len(happened) + 1)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
