@@ -169,7 +169,7 @@ def parts_of(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Ste
     """The step in chunks. Only the first one tells which ranges inputs have changed: later ones must not forget it."""
     if step.intervals is None:
         return [step]
-    if view.windows is not None and chunk is not None and step.grows_from is not None:
+    if chunk is not None and step.grows_from is not None and not step.replaces_everything:
         return _leftward(step, chunk, view)
     groups = chunks(step.intervals, chunk, view.materialize.every)
     return [
@@ -192,14 +192,16 @@ def _leftward(step: Step, chunk: timedelta, view: FeatureView) -> list[Step]:
     """
     every, begins = view.materialize.every, step.grows_from
     assert begins is not None
-    grown = [span for span in step.intervals or () if span.end <= begins + every]
-    rest = [span for span in step.intervals or () if span not in grown]
+    seam = begins + every
+    spans = step.intervals or ()
+    grown = [Interval(span.start, min(span.end, seam)) for span in spans if span.start < seam]
+    rest = [Interval(max(span.start, seam), span.end) for span in spans if span.end > seam]
     groups = chunks(grown, chunk, every)
     parts = [
         replace(
             step,
             begin=group[0].start,
-            intervals=tuple(Interval(span.start, min(span.end + every, begins + every)) for span in group),
+            intervals=tuple(Interval(span.start, min(span.end + every, seam)) for span in group),
             affected=(),
         )
         for group in reversed(groups)
