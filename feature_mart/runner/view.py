@@ -201,6 +201,8 @@ def _leftward(step: Step, chunk: timedelta, view: FeatureView) -> list[Step]:
         replace(
             step,
             begin=group[0].start,
+            # Stopped in between, it has been told to begin no earlier than it does.
+            start=None if step.start is None else group[0].start + every,
             intervals=tuple(Interval(span.start, min(span.end + every, seam)) for span in group),
             affected=(),
         )
