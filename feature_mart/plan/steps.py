@@ -267,6 +267,10 @@ def _plan_windows(
         affected=() if start is not None else affected,
         start=request.start,
     )
+    begin = min([entry.interval.start for entry in covered] + ([] if wanted is None else [wanted.start]), default=None)
+    if begin is not None:
+        # Before the range begins, nothing is there that could be due.
+        affected = tuple(Interval(max(span.start, begin), span.end) for span in affected if span.end > begin)
     grows_from = covered[0].interval.start if covered and wanted and wanted.start < covered[0].interval.start else None
     if grows_from is not None:
         affected = merged([*affected, Interval(grows_from, grows_from + every)])
@@ -282,7 +286,7 @@ def _plan_windows(
         affected=affected,
         replaces_everything=request.start is None and not any(entry.definition_hash in accepted for entry in covered),
         replaces_schema=request.full_refresh,
-        begin=min([wanted.start, *(entry.interval.start for entry in covered)]),
+        begin=begin,
         start=start,
         grows_from=grows_from,
     )
