@@ -294,7 +294,11 @@ def play(world: World, happened: Sequence[tuple[Any, ...]]) -> None:
         told = world.table.state.start if world.table.state is not None else None
         first = START - 5 * DAY if told is None else floor_to(told, DAY)
         if world.table.state is not None:
-            assert world.table.rows == expected(world.view, world.source.rows, first, now), (what, details)
+            # A backfill leaves what lies before it to the next build.
+            since = START + DAY * details[0] if what == "backfill" else first
+            held = {key: row for key, row in world.table.rows.items() if key[1] >= since}
+            true = expected(world.view, world.source.rows, first, now)
+            assert held == {key: row for key, row in true.items() if key[1] >= since}, (what, details)
     # A build has no more chunks than there are days, however far a window reaches back.
     assert len(world.tiles.versions) <= 40 * (len(happened) + 1)
 
@@ -305,3 +309,26 @@ def test_after_any_sequence_the_rows_are_those_of_brute_force(
     views: Mapping[str, FeatureView], happened: list[tuple[Any, ...]], longest: str
 ) -> None:
     play(World(views[longest]), happened)
+
+
+ALL = 1_000_000  # commits: the build is not stopped
+FOUND: list[list[tuple[Any, ...]]] = [
+    # The grown part of the range and one beside it that is due are one interval: it is cut at the seam.
+    [
+        ("change", [(1, START, None)]),
+        ("change", [(1, START, 0.1)]),
+        ("full refresh", None, ALL),
+        ("restore",),
+        ("backfill", 0, DAY, ALL),
+    ],
+    # A late event before the moment at which the view was told to begin does not let its range grow.
+    [("backfill", 2, None, ALL), ("change", [(2, START, 0.2)]), ("build", 3, None, ALL)],
+    # A growth to the left that is stopped begins where it has come to.
+    [("backfill", 3, DAY, ALL), ("backfill", -1, DAY, 3), ("change", [(1, START, 0.2)]), ("backfill", 3, DAY, ALL)],
+]
+
+
+@pytest.mark.parametrize("happened", FOUND)
+def test_sequences_that_went_wrong_once(views: Mapping[str, FeatureView], happened: list[tuple[Any, ...]]) -> None:
+    for longest in ("lifetime", "5d"):
+        play(World(views[longest]), happened)
