@@ -267,10 +267,10 @@ def _plan_windows(
         affected=() if start is not None else affected,
         start=request.start,
     )
-    begin = min([entry.interval.start for entry in covered] + ([] if wanted is None else [wanted.start]), default=None)
-    if begin is not None:
-        # Before the range begins, nothing is there that could be due.
-        affected = tuple(Interval(max(span.start, begin), span.end) for span in affected if span.end > begin)
+    # Where nothing is covered, something is wanted.
+    begin = min([entry.interval.start for entry in covered] + ([] if wanted is None else [wanted.start]))
+    # Before the range begins, nothing is there that could be due.
+    affected = tuple(Interval(max(span.start, begin), span.end) for span in affected if span.end > begin)
     grows_from = covered[0].interval.start if covered and wanted and wanted.start < covered[0].interval.start else None
     if grows_from is not None:
         affected = merged([*affected, Interval(grows_from, grows_from + every)])

@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from feature_mart.definitions import FeatureView, load_project
-from feature_mart.plan.definition_change import definition_change, definition_record
+from feature_mart.plan.definition_change import definition_change, definition_record, only_adds_features
 from feature_mart.testing import write_tiny_mart
+from feature_mart.windows.spec import Aggregation, Series, Window, Windows
 
 
 @pytest.fixture(scope="module")
@@ -89,3 +90,28 @@ def test_a_record_of_another_engine_says_little_and_breaks_nothing(view: Feature
     assert found is not None
     assert found.classes == ("values may change",)
     assert definition_change(record, view.definition_hash, view) is None
+
+
+def tiles(view: FeatureView, *functions: str, text: str = "") -> FeatureView:
+    """The tiles behind windows of some functions of an amount."""
+    series = Series("amount", None, "amount")
+    window = Window(timedelta(days=1), timedelta(0), "1d")
+    outputs = tuple(Aggregation(f"amount_{name}_1d", series, name, window) for name in functions)
+    windowed = replace(view, windows=Windows(timedelta(days=1), outputs))
+    assert windowed.tiles is not None
+    return with_text(windowed.tiles, text) if text else windowed.tiles
+
+
+def test_tiles_stay_as_long_as_they_hold_all_that_is_asked_of_them(view: FeatureView) -> None:
+    both = definition_record(tiles(view, "sum", "max"))
+    assert only_adds_features(both, tiles(view, "sum"))
+    assert only_adds_features(both, tiles(view, "mean", "max", "count"))
+    assert not only_adds_features(both, tiles(view, "sum", "last"))
+    assert not only_adds_features(both, tiles(view, "sum", text="select 1 as customer_id"))
+    assert not only_adds_features("", tiles(view, "sum"))
+
+
+def test_another_window_changes_rows(view: FeatureView) -> None:
+    windowed = tiles(view, "sum").tiles_of
+    assert windowed is not None
+    assert not only_adds_features(definition_record(windowed), windowed)
