@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -231,18 +231,8 @@ def plan_intervals(
         start=request.start,
     )
     todo = to_build(wanted, covered, accepted=accepted, affected=affected)
-    if not todo:
-        return Step(view.name, "skip", "up to date", horizon, intervals=(), affected=affected)
-    return Step(
-        view.name,
-        "build",
-        _reason(view, state, pinned, request),
-        horizon,
-        intervals=todo,
-        affected=affected,
-        replaces_everything=request.start is None and not any(e.definition_hash in accepted for e in covered),
-        replaces_schema=request.full_refresh,
-    )
+    idle = Step(view.name, "skip", "up to date", horizon, intervals=(), affected=affected)
+    return _building(idle, todo, _reason(view, state, pinned, request), request, _stays(covered, accepted))
 
 
 def _plan_windows(
@@ -275,20 +265,36 @@ def _plan_windows(
     if grows_from is not None:
         affected = merged([*affected, Interval(grows_from, grows_from + every)])
     todo = to_build(wanted, covered, accepted=accepted, affected=affected)
-    if not todo or wanted is None:
-        return Step(view.name, "skip", "up to date", horizon, intervals=(), affected=affected, start=start)
-    return Step(
+    idle = Step(
         view.name,
-        "build",
-        _reason(view, state, pinned, request),
+        "skip",
+        "up to date",
         horizon,
-        intervals=todo,
+        intervals=(),
         affected=affected,
-        replaces_everything=request.start is None and not any(entry.definition_hash in accepted for entry in covered),
-        replaces_schema=request.full_refresh,
         begin=begin,
         start=start,
         grows_from=grows_from,
+    )
+    return _building(idle, todo, _reason(view, state, pinned, request), request, _stays(covered, accepted))
+
+
+def _stays(covered: Sequence[Covered], accepted: set[str]) -> bool:
+    """Whether any range is there that may stay."""
+    return any(entry.definition_hash in accepted for entry in covered)
+
+
+def _building(idle: Step, todo: tuple[Interval, ...], reason: str, request: Request, stays: bool) -> Step:
+    """The step that builds ``todo``; the idle one where that is nothing."""
+    if not todo:
+        return idle
+    return replace(
+        idle,
+        action="build",
+        reason=reason,
+        intervals=todo,
+        replaces_everything=request.start is None and not stays,
+        replaces_schema=request.full_refresh,
     )
 
 
