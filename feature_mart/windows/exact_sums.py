@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from feature_mart.windows.arrow import Doubles, Flags, Integers
+from feature_mart.columns.arrow import Doubles, Flags, Integers
 
 BITS = 32
 _LOW = np.int64(0xFFFFFFFF)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.windows.arrow import Array, Flags, Integers, column, picked
+from feature_mart.columns.arrow import Array, Flags, Integers, column, picked
 from feature_mart.windows.partials import PARTIALS, Occurrences, RangeExtremes
 from feature_mart.windows.sums import ExactSums, variances
 

@@ -13,8 +13,8 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.windows.arrow import Array, Integers, column, integers, lists, picked
-from feature_mart.windows.codes import Coded, coded
+from feature_mart.columns.arrow import Array, Integers, column, integers, lists, picked
+from feature_mart.columns.codes import Coded, coded
 from feature_mart.windows.sums import ExactSums, expansions_of, whole_type, wholes_of
 
 

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_mart.records import ANCHOR, MICROSECOND, iso
-from feature_mart.windows.arrow import (
+from feature_mart.columns.arrow import (
     Array,
     Flags,
     Integers,
@@ -24,7 +23,8 @@ from feature_mart.windows.arrow import (
     plain,
     slices_of,
 )
-from feature_mart.windows.codes import entity_codes
+from feature_mart.columns.codes import entity_codes
+from feature_mart.records import ANCHOR, MICROSECOND, iso
 from feature_mart.windows.functions import FUNCTIONS
 from feature_mart.windows.lookup import LoadedSeries, Lookup, SumTooLarge
 from feature_mart.windows.tiles import TileColumns

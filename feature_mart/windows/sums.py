@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.windows.arrow import Array, Doubles, Flags, Integers, column, doubles, integers, lists
+from feature_mart.columns.arrow import Array, Doubles, Flags, Integers, column, doubles, integers, lists
 from feature_mart.windows.exact_sums import Limbs, of_doubles, of_integers, of_words
 
 _SPLIT = float((1 << 27) + 1)

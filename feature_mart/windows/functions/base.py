@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from feature_mart.windows.arrow import Array
+    from feature_mart.columns.arrow import Array
     from feature_mart.windows.lookup import Lookup
 
 INTEGRAL = ("tinyint", "smallint", "int", "bigint")

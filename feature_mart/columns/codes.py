@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_mart.windows.arrow import Array, Doubles, Flags, Integers, column, doubles, flags, integers, picked
+from feature_mart.columns.arrow import Array, Doubles, Flags, Integers, column, doubles, flags, integers, picked
 
 _SIGN = np.int64(-(2**63))
 
