@@ -44,6 +44,7 @@ setup(
         "sqlglot>=30,<31",
         # The compiled parser, several times faster; there is no wheel of it for Python 3.10.
         "sqlglotc>=30,<31; python_version >= '3.11' and platform_python_implementation == 'CPython'",
+        "xxhash>=3.5",
     ],
     extras_require={
         "openlineage": [OPENLINEAGE],

@@ -32,13 +32,21 @@ def run_definition(spark: SparkSession, view: FeatureView, inputs: Mapping[str, 
         BuildError: the definition fails, lacks a column, gives one in another type, has an undocumented feature, or
             gives a different result each time.
     """
-    frame = run_logic(view, inputs, span, spark)
+    return _shaped(view, with_derived(view, run_logic(view, inputs, span, spark)))
+
+
+def with_derived(view: FeatureView, frame: DataFrame) -> DataFrame:
+    """With the columns that the pipeline derives from others.
+
+    Raises:
+        BuildError: an expression cannot be evaluated.
+    """
     try:
         for name, expression in view.derived.items():
             frame = frame.withColumn(name, F.expr(expression))
     except SPARK_ERRORS as error:
         raise _failed(view, error) from error
-    return _shaped(view, frame)
+    return frame
 
 
 def run_logic(view: FeatureView, inputs: Mapping[str, DataFrame], span: Range, spark: SparkSession) -> DataFrame:
@@ -66,7 +74,7 @@ def _failed(view: FeatureView, error: BaseException) -> BuildError:
 
 
 def _where(view: FeatureView) -> str:
-    return f"view {view.name}: {view.definition.path or 'input ' + view.definition.inputs[0]}"
+    return f"view {view.name}: {view.definition.where}"
 
 
 def _refuse_undetermined(view: FeatureView, frame: DataFrame) -> None:

@@ -16,8 +16,7 @@ from pyspark.sql import functions as F
 from feature_mart.check.rules import CHECKS, Context, Rule, engine_rules, feature_rules, judged
 from feature_mart.definitions import FeatureView
 from feature_mart.delta.canonical import row_text
-from feature_mart.delta.damage import full_disk
-from feature_mart.delta.errors import SPARK_ERRORS, first_lines, is_full_disk
+from feature_mart.delta.errors import SPARK_ERRORS, failed_on_data, first_lines
 from feature_mart.errors import BuildError
 from feature_mart.records import EPOCH, MICROSECOND, CheckReport, CheckResult
 
@@ -52,11 +51,14 @@ def rules_for(view: FeatureView, frame: DataFrame) -> list[Rule]:
     return [*rules, *(CHECKS[check.kind](view, check) for check in view.checks)]
 
 
-def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules: Sequence[Rule] = ()) -> Checked:
+def check_rows(
+    view: FeatureView, frame: DataFrame, context: Context, more_rules: Sequence[Rule] = (), *, are_kept: bool = False
+) -> Checked:
     """Checks the rows of one build.
 
     Args:
         more_rules: rules of this build, beside those of the view.
+        are_kept: the rows are in files already, so that to read them again is cheap.
 
     Raises:
         BuildError: the definition fails while its rows are computed, or a feature is of another type than declared.
@@ -67,17 +69,13 @@ def check_rows(view: FeatureView, frame: DataFrame, context: Context, more_rules
     flagged = _flagged(frame, rules)
     try:
         # Spark computes constant expressions as it plans, which may fail as rows do.
-        flagged.persist(StorageLevel.MEMORY_AND_DISK)
+        if not are_kept:
+            flagged.persist(StorageLevel.MEMORY_AND_DISK)
         measured = _measure(view, flagged, rules)
         report = _report(view, flagged, rules, measured, context)
     except SPARK_ERRORS as error:
         flagged.unpersist()
-        if is_full_disk(error):
-            raise full_disk(view.name, None) from error
-        where = view.definition.path or f"input {view.definition.inputs[0]}"
-        raise BuildError(
-            f"view {view.name}: {where}, or one of the view's checks, failed on its data: {first_lines(error, most=6)}"
-        ) from error
+        raise failed_on_data(view.name, view.definition.where, error) from error
     kept = flagged.where(F.col(REASON).isNull()).drop(REASON)
     aside = flagged.where(F.col(REASON).isNotNull()).withColumn(RAW, row_text(frame.columns))
     return Checked(

@@ -120,6 +120,11 @@ class Definition:
     inputs: tuple[str, ...]
     parameters: frozenset[str]
 
+    @property
+    def where(self) -> str:
+        """What errors name: the file, or the input that is taken as it is."""
+        return self.path or f"input {self.inputs[0]}"
+
 
 @dataclass(frozen=True)
 class Deprecation:

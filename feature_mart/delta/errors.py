@@ -10,7 +10,7 @@ from py4j.protocol import Py4JError, Py4JJavaError  # type: ignore[import-untype
 from pyspark.errors import PySparkException
 
 from feature_mart.delta.damage import damaged_log, full_disk, missing_files
-from feature_mart.errors import ConcurrentBuild, MartError, TableError, TransientError, VersionNotFound
+from feature_mart.errors import BuildError, ConcurrentBuild, MartError, TableError, TransientError, VersionNotFound
 
 _CONFLICT = re.compile(r"DELTA_CONCURRENT_(APPEND|DELETE_READ|DELETE_DELETE|TRANSACTION|WRITE)|Concurrent\w+Exception")
 _METADATA_CONFLICT = re.compile(
@@ -86,6 +86,15 @@ def mapped(error: BaseException, table: str, place: str | None = None) -> MartEr
     if _LOST_EXECUTOR.search(text):
         return TransientError(f"table {table}: the cluster lost a worker or a connection; try again: {said}")
     return TableError(f"table {table}: {said}")
+
+
+def failed_on_data(view: str, where: str, error: BaseException) -> MartError:
+    """Our error for rows that cannot be made. ``where``: the definition's file, or the input that is taken as it is."""
+    if is_full_disk(error):
+        return full_disk(view, None)
+    return BuildError(
+        f"view {view}: {where}, or one of the view's checks, failed on its data: {first_lines(error, most=6)}"
+    )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from urllib.parse import unquote
 
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, DeltaProtocolError, TableNotFoundError
@@ -24,6 +25,7 @@ from feature_mart.delta.commit_files import (
     table_id,
 )
 from feature_mart.delta.damage import damaged_log, missing_files
+from feature_mart.delta.layout import BUCKET
 from feature_mart.errors import TableError, VersionNotFound
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, as_utc, iso
 
@@ -31,11 +33,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import SparkSession
 
+    from feature_mart.delta.bucket_files import DataFile
+
 SessionSource = Callable[[], "SparkSession"]
 
 # Of tables with other reader features (deletion vectors above all) delta-rs is not asked for rows of change, nor are
 # rows counted by their files. None of the engine's own tables has others; somebody else's may.
 _PLAIN_FEATURES = {"timestampNtz"}
+
+# Delta's statistics are cut to milliseconds: the greatest instant may be so many microseconds later.
+_CUT = 999
 
 # Maintenance and foreign writers may commit between two builds; the last commit of ours is rarely far back.
 LOOK_BACK = (1, 20, None)
@@ -86,9 +93,16 @@ class TableLog(Protocol):
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """What the log says of a column of instants; None where it does not say it of every file."""
 
+    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+        """The files that hold rows with a ``time``; None where tasks cannot open them."""
+
 
 def _is_instant(value: object) -> TypeGuard[datetime]:
     return isinstance(value, datetime) and value.tzinfo is not None
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // MICROSECOND
 
 
 def _is_plain(table: DeltaTable) -> bool:
@@ -197,6 +211,25 @@ class RustLog:
             if _is_instant(least):
                 minima.append(least)
         return InstantsInFiles(min(minima, default=None), nulls)
+
+    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+        """See `TableLog.data_files`. A file without a bucket holds rows of any keys."""
+        from feature_mart.delta.bucket_files import DataFile  # most readers of a log need no Parquet
+
+        table = self._open(version)
+        if self._folder is None or table is None or not _is_plain(table):
+            return None
+        found: list[DataFile] = []
+        for file in _files(table):
+            rows, nulls = file.get("num_records"), file.get(f"null_count.{time}")
+            least, greatest = file.get(f"min.{time}"), file.get(f"max.{time}")
+            if rows is None or nulls is None or (nulls < rows and not (_is_instant(least) and _is_instant(greatest))):
+                return None
+            if _is_instant(least) and _is_instant(greatest):
+                path = self._folder.parent / unquote(file["path"])
+                bucket = file.get(f"partition.{BUCKET}") or 1
+                found.append(DataFile(str(path), bucket, rows, _micros(least), _micros(greatest) + _CUT))
+        return found
 
     def row_count(self, version: int) -> int | None:
         """See `TableLog.row_count`."""
@@ -334,6 +367,10 @@ class SparkLog:
 
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """See `TableLog.instants`: through a catalog, statistics are not reachable."""
+        return None
+
+    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+        """See `TableLog.data_files`: what Spark alone reaches, tasks cannot open."""
         return None
 
 

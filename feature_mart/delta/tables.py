@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.address import Location, TableAddress
+from feature_mart.delta.commit_files import log_folder
 from feature_mart.delta.damage import missing_files
 from feature_mart.delta.foreign import Recent, recent_commits
 from feature_mart.delta.log import (
@@ -26,6 +28,8 @@ from feature_mart.records import EPOCH, MICROSECOND, TableVersion
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+    from feature_mart.delta.bucket_files import DataFile
+
 ENGINE_PREFIX = "_"
 
 
@@ -44,6 +48,12 @@ class Table:
         self.address = address
         self.session = session
         self.log: TableLog = open_log(address, session)
+
+    @property
+    def folder(self) -> Path | None:
+        """The table's folder where it is on a local disk."""
+        log = None if self.address.log_uri is None else log_folder(self.address.log_uri)
+        return None if log is None else log.parent
 
     def current(self) -> TableVersion | None:
         """The latest version, or None where the table does not exist."""
@@ -139,6 +149,18 @@ class Table:
             row = self.read(version).agg(F.min(time), F.count_if(time.isNull())).first()
         assert row is not None
         return InstantsInFiles(None if row[0] is None else EPOCH + row[0] * MICROSECOND, row[1])
+
+    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+        """The files of a version, with the stretch of ``time`` in each; None where tasks cannot open them.
+
+        Raises:
+            FilesMissing: one of them is gone.
+        """
+        files = self.log.data_files(version, time)
+        for file in files or ():
+            if not Path(file.path).exists():
+                raise missing_files(self.name, self.address.uri, file.path)
+        return files
 
     def require_files(self) -> None:
         """Refuses a table of which files are gone, which an append would not notice; not told through a catalog.

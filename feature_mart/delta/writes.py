@@ -1,4 +1,4 @@
-"""The only code that commits to Delta tables.
+"""The only code that commits rows to Delta tables, with `file_commits`.
 
 Every commit is compare-and-swap: it carries the table's next sequence number as a Delta transaction identifier, read
 when the build was planned. Of two writers that planned on the same state one commits; Delta refuses or skips the other,
@@ -125,7 +125,7 @@ def commit(
     writer = (
         frame.write.format("delta")
         .mode("append" if replaces == NOTHING and not is_named_anew else "overwrite")
-        .option("userMetadata", _user_metadata(provenance, current, expected, commit_id))
+        .option("userMetadata", user_metadata(provenance, current, expected, commit_id))
         .option("txnAppId", f"feature_mart:{table.name}")
         .option("txnVersion", sequence)
         .partitionBy(*partition_by)
@@ -144,7 +144,7 @@ def commit(
     return WriteResult(table.name, _version_of(table, commit_id), provenance.rows)
 
 
-def _user_metadata(provenance: Provenance, current: TableVersion | None, expected: Expected, commit_id: str) -> str:
+def user_metadata(provenance: Provenance, current: TableVersion | None, expected: Expected, commit_id: str) -> str:
     """What the commit says of itself, as JSON."""
     own = {SEQUENCE: expected.sequence + 1, PLANNED_ON: expected.version, COMMIT_ID: commit_id}
     metadata = {**provenance.to_json(), **own}

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import reduce
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from feature_mart.build.run import Range, run_definition
+from feature_mart.build.run import Range, run_definition, with_derived
+from feature_mart.build.task_rows import TaskRows
 from feature_mart.build.windows import Slices, tile_rows, window_rows
 from feature_mart.definitions import FeatureView
+from feature_mart.delta.bucket_files import DataFile, bucket_tasks, rows_between
 from feature_mart.read.inputs import cut, rows_of
-from feature_mart.records import ceil_to, floor_to, moved
+from feature_mart.records import EARLIEST, EPOCH, MICROSECOND, as_utc, ceil_to, floor_to, moved
 from feature_mart.runner.ingest import Input
+
+
+@dataclass(frozen=True)
+class Made:
+    """The rows of a view over some stretches of time, not computed yet.
+
+    ``in_tasks``: the same rows as tasks make them, where they make all of them in one go.
+    """
+
+    frame: DataFrame
+    in_tasks: TaskRows | None = None
 
 
 def definition_rows(
@@ -24,8 +38,8 @@ def definition_rows(
     spans: Sequence[Range],
     *,
     begin: datetime | None = None,
-) -> DataFrame:
-    """The definition run over each of ``spans``, which do not overlap, as one frame.
+) -> Made:
+    """The definition run over each of ``spans``, which do not overlap.
 
     Args:
         begin: of a windowed view, where the range that is built begins.
@@ -33,24 +47,50 @@ def definition_rows(
     Raises:
         BuildError: the definition fails.
     """
-    frames = []
-    for span in spans:
-        seen = {name: _cut_input(view, entry, span) for name, entry in inputs.items()}
-        frames.append(_rows(spark, view, seen, span, begin))
-    return reduce(DataFrame.unionByName, frames)
+    made = [_made(spark, view, inputs, span, begin) for span in spans]
+    return made[0] if len(made) == 1 else Made(reduce(DataFrame.unionByName, (part.frame for part in made)))
 
 
-def _rows(
-    spark: SparkSession, view: FeatureView, seen: Mapping[str, DataFrame], span: Range, begin: datetime | None
-) -> DataFrame:
+def _made(
+    spark: SparkSession, view: FeatureView, inputs: Mapping[str, Input], span: Range, begin: datetime | None
+) -> Made:
+    seen = {name: _cut_input(view, entry, span) for name, entry in inputs.items()}
     if view.tiles_of is not None:
-        return tile_rows(spark, view, seen, span)
+        rows = tile_rows(spark, view, seen, span, _row_estimate(view, inputs, span))
+        return Made(rows.frame(), rows)
     if view.windows is not None:
-        assert span.start is not None
-        (tiles,) = seen.values()
-        return window_rows(view, tiles, Slices(span.start, span.end, is_start=span.start == begin))
+        (name,) = seen
+        return _windowed(view, inputs[name], seen[name], span, begin)
     frame = run_definition(spark, view, seen, span)
-    return _inside(view, frame, span) if has_margin(view) else frame
+    return Made(_inside(view, frame, span) if has_margin(view) else frame)
+
+
+def _windowed(view: FeatureView, tiles: Input, frame: DataFrame, span: Range, begin: datetime | None) -> Made:
+    assert span.start is not None
+    earliest, end = _seen(view, span)
+    slices = Slices(span.start, span.end, is_start=span.start == begin, earliest=earliest or EARLIEST)
+    rows = window_rows(view, frame, slices, bucket_tasks(_files(tiles, earliest, end)))
+    return Made(with_derived(view, rows.frame()), None if view.derived else rows)
+
+
+def _files(entry: Input, start: datetime | None, end: datetime) -> list[DataFile] | None:
+    """The files of an input that can have rows of a stretch of time; None where tasks cannot open them."""
+    assert entry.event_timestamp is not None
+    files = entry.table.data_files(entry.version.version, entry.event_timestamp)
+    if files is None:
+        return None
+    first = (as_utc(start or EARLIEST) - EPOCH) // MICROSECOND
+    last = (end - EPOCH) // MICROSECOND
+    return [file for file in files if file.latest >= first and file.earliest < last]
+
+
+def _row_estimate(view: FeatureView, inputs: Mapping[str, Input], span: Range) -> int | None:
+    """About how many rows of the largest input lie in a stretch of time; None where no log tells."""
+    start, end = _seen(view, span)
+    timed = [entry for entry in inputs.values() if entry.event_timestamp is not None]
+    found = [_files(entry, start, end) for entry in timed]
+    counts = [rows_between(files, start or EARLIEST, end) for files in found if files is not None]
+    return max(counts) if counts and len(counts) == len(timed) else None
 
 
 def rows_of_inputs(spark: SparkSession, view: FeatureView, inputs: Mapping[str, DataFrame], span: Range) -> DataFrame:
@@ -62,8 +102,9 @@ def rows_of_inputs(spark: SparkSession, view: FeatureView, inputs: Mapping[str, 
         return run_definition(spark, view, inputs, span)
     every = view.materialize.every
     start = floor_to(span.end, every) if span.start is None else ceil_to(span.start, every)
-    tiles = tile_rows(spark, view.tiles, inputs, Range(None, span.end))
-    return window_rows(view, tiles, Slices(moved(start, -every), floor_to(span.end, every), is_start=True))
+    tiles = tile_rows(spark, view.tiles, inputs, Range(None, span.end)).frame()
+    rows = window_rows(view, tiles, Slices(moved(start, -every), floor_to(span.end, every), is_start=True))
+    return with_derived(view, rows.frame())
 
 
 def has_margin(view: FeatureView) -> bool:
@@ -72,11 +113,16 @@ def has_margin(view: FeatureView) -> bool:
 
 
 def _cut_input(view: FeatureView, entry: Input, span: Range) -> DataFrame:
-    rules = view.materialize
-    rows = rows_of(entry.table, entry.version.version)
+    start, end = _seen(view, span)
+    return cut(rows_of(entry.table, entry.version.version), entry.event_timestamp, start, end)
+
+
+def _seen(view: FeatureView, span: Range) -> tuple[datetime | None, datetime]:
+    """The stretch of time in which a definition sees rows of its inputs."""
     if span.start is None:
-        return cut(rows, entry.event_timestamp, None, span.end)
-    return cut(rows, entry.event_timestamp, moved(span.start, -rules.lookback), moved(span.end, rules.lookahead))
+        return None, span.end
+    rules = view.materialize
+    return moved(span.start, -rules.lookback), moved(span.end, rules.lookahead)
 
 
 def _inside(view: FeatureView, frame: DataFrame, span: Range) -> DataFrame:

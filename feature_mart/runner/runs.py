@@ -5,22 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+import pyarrow as pa
 
 from feature_mart.delta.address import RUNS_TABLE
 from feature_mart.delta.tables import Table
-from feature_mart.delta.writes import NOTHING, commit, expected_state, table_properties
+from feature_mart.delta.writes import expected_state, table_properties
 from feature_mart.errors import ConcurrentBuild
-from feature_mart.records import Provenance, Run, TableVersion, iso
+from feature_mart.records import Provenance, Run, TableVersion
 from feature_mart.runner.workspace import Workspace
+from feature_mart.write.files import append_rows
 
 _ATTEMPTS = 10
-_SCHEMA = (
-    "run_id string, pipeline string, mart string, started_at string, finished_at string, horizon string, "
-    "git_commit string, git_dirty boolean, engine string, versions map<string,bigint>"
-)
-_TIMES = ("started_at", "finished_at", "horizon")
+_INSTANT = pa.timestamp("us", tz="UTC")
+_COLUMNS: dict[str, pa.DataType] = {
+    "run_id": pa.string(),
+    "pipeline": pa.string(),
+    "mart": pa.string(),
+    "started_at": _INSTANT,
+    "finished_at": _INSTANT,
+    "horizon": _INSTANT,
+    "git_commit": pa.string(),
+    "git_dirty": pa.bool_(),
+    "engine": pa.string(),
+    "versions": pa.map_(pa.string(), pa.int64()),
+}
 
 
 def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> bool:
@@ -37,7 +45,7 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     if _last_recorded(table, pipeline) == {name: version.to_json() for name, version in kept.items()}:
         return False
     table.require_files()  # before a record is added to those that nobody can read any more
-    frame = _row(workspace, run, pipeline, kept)
+    record = _record(workspace, run, pipeline, kept)
     provenance = Provenance(
         run=run,
         pipeline=pipeline,
@@ -51,14 +59,13 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     )
     for attempt in range(_ATTEMPTS):
         try:
-            commit(
-                frame,
+            append_rows(
+                record,
                 table,
                 provenance=provenance,
                 expected=expected_state(table),
-                partition_by=(),
                 properties=table_properties(["run_id"]),
-                replaces=NOTHING,
+                statistics_on=["run_id"],
             )
             return True
         except ConcurrentBuild:
@@ -67,22 +74,21 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     raise AssertionError("unreachable")
 
 
-def _row(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> DataFrame:
-    """The record as a frame of one row."""
-    row = (
-        run.run_id,
-        pipeline,
-        run.mart,
-        iso(run.started_at),
-        iso(workspace.now()),
-        iso(run.horizon),
-        run.git_commit,
-        run.git_dirty,
-        run.engine,
-        {name: version.version for name, version in versions.items()},
-    )
-    texts = workspace.session().createDataFrame([row], _SCHEMA)
-    return texts.withColumns({name: F.col(name).cast("timestamp") for name in _TIMES}).coalesce(1)
+def _record(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str, TableVersion]) -> pa.Table:
+    """The record, a table of one row."""
+    row = {
+        "run_id": run.run_id,
+        "pipeline": pipeline,
+        "mart": run.mart,
+        "started_at": run.started_at,
+        "finished_at": workspace.now(),
+        "horizon": run.horizon,
+        "git_commit": run.git_commit,
+        "git_dirty": run.git_dirty,
+        "engine": run.engine,
+        "versions": sorted((name, version.version) for name, version in versions.items()),
+    }
+    return pa.Table.from_pylist([row], schema=pa.schema(_COLUMNS))
 
 
 def _last_recorded(table: Table, pipeline: str) -> Mapping[str, Any] | None:

@@ -111,9 +111,8 @@ def verify_view(
     workspace.tell(Event("started", name, f"{interval}: {count} intervals"))
     spark = workspace.session()
     with delta_errors(name):
-        whole = definition_rows(
-            spark, view, inputs, [Range(interval.start, interval.end)], begin=interval.start
-        ).localCheckpoint()
+        span = Range(interval.start, interval.end)
+        whole = definition_rows(spark, view, inputs, [span], begin=interval.start).frame.localCheckpoint()
         splits = []
         for title, pieces in (
             ("single intervals", _pieces(interval, every, (1,))),
@@ -188,7 +187,7 @@ def _compared(
         _signed(
             definition_rows(
                 workspace.session(), view, inputs, pieces[at : at + _PIECES_AT_ONCE], begin=pieces[0].start
-            ),
+            ).frame,
             -1,
         )
         .groupBy("row")

@@ -36,8 +36,10 @@ from feature_mart.records import (
 )
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
+from feature_mart.runner.view_files import Written, target_of, write
 from feature_mart.runner.view_plan import plan_step, refuse_foreign, view_state
 from feature_mart.runner.workspace import Event, Workspace
+from feature_mart.write.files import NOT_COMMITTED, discarded_on
 from feature_mart.write.quarantine import of_ranges, quarantine_rows, set_aside
 from feature_mart.write.view import Extent, Intent, in_published_types, publish, refuse_schema_change, rows_in
 
@@ -101,9 +103,10 @@ def build_view(
     reports: list[CheckReport] = []
     version = 0
     for number, part in enumerate(parts, start=1):
-        checked = _compute(task, part, state)
+        checked, written = _compute(task, part, state)
         try:
-            result = _publish(task, part, state, expected, checked)
+            with discarded_on(NOT_COMMITTED, None if written is None else written.files.target):
+                result = _publish(task, part, state, expected, checked, written)
         finally:
             checked.release()
         version = result.version
@@ -213,10 +216,11 @@ def _leftward(step: Step, chunk: timedelta, view: FeatureView) -> list[Step]:
     return [first, *parts[1:], *later]
 
 
-def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
-    """Runs the definition over the step's ranges and checks what comes out."""
+def _compute(task: Task, step: Step, state: ViewState | None) -> tuple[Checked, Written | None]:
+    """Runs the definition over the step's ranges and checks what comes out; in files, where that is the quicker way."""
     view = task.view
-    frame = definition_rows(task.workspace.session(), view, task.inputs, _spans(step), begin=step.begin)
+    made = definition_rows(task.workspace.session(), view, task.inputs, _spans(step), begin=step.begin)
+    frame = made.frame
     if state is not None and not step.replaces_schema:
         published = task.table.columns()
         frame = in_published_types(frame, published)
@@ -225,7 +229,16 @@ def _compute(task: Task, step: Step, state: ViewState | None) -> Checked:
     rules = []
     if step.intervals is not None and not has_margin(view):
         rules.append(inside_rule(view, step.intervals))
-    return check_rows(view, frame, _context(task, step, state), rules)
+    written = None
+    if made.in_tasks is not None:
+        replaces = _replaces(view, step, state)
+        target = target_of(view, task.table, made.in_tasks, step, state, replaces)
+        written = None if target is None else write(made.in_tasks, target, view)
+    if written is None:
+        return check_rows(view, frame, _context(task, step, state), rules), None
+    with discarded_on((BaseException,), written.files.target):
+        context = _context(task, step, state)
+        return check_rows(view, written.frame, context, rules, are_kept=True), written
 
 
 def _services(task: Task) -> tuple[FeatureService, ...]:
@@ -266,7 +279,14 @@ def _within(view: FeatureView, moment: datetime) -> datetime:
     return moment if view.windows is None else moved(moment, -MICROSECOND)
 
 
-def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected, checked: Checked) -> WriteResult:
+def _publish(
+    task: Task,
+    step: Step,
+    state: ViewState | None,
+    expected: Expected,
+    checked: Checked,
+    written: Written | None,
+) -> WriteResult:
     """Commits what was set aside, then the view."""
     replaces = _replaces(task.view, step, state)
     before = state if replaces != EVERYTHING else None
@@ -283,7 +303,13 @@ def _publish(task: Task, step: Step, state: ViewState | None, expected: Expected
         require_state(task.table, expected)
         _set_aside(task, step, checked, provenance)
     intent = Intent(provenance, expected, replaces, step.replaces_schema, _services(task))
-    return publish(task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent)
+    files = None if written is None or checked.report.quarantined else written.files
+    result = publish(
+        task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent, files=files
+    )
+    if written is not None and files is None:
+        written.files.discard()  # Spark wrote the rows that stay once more, without those that were set aside
+    return result
 
 
 def _provenance(task: Task, step: Step, before: ViewState | None, extent: Extent, report: CheckReport) -> Provenance:

@@ -14,7 +14,7 @@ from feature_mart.windows.exact_sums import Limbs, of_doubles, of_integers, of_w
 _SPLIT = float((1 << 27) + 1)
 _LARGEST_SQUARED = 2.0**500  # beyond it the parts of a square overflow, and the square counts as infinite
 _MOST_HIGH, _MOST_LOW = np.int64((10**38 - 1) >> 64), np.uint64((10**38 - 1) & (2**64 - 1))
-_CANCELS = 2.0**-40  # a difference so small beside what it is of has lost digits, and is worked out in whole numbers
+_CANCELS = 2.0**-30  # a difference so small beside what it is of has lost digits, and is worked out in whole numbers
 
 
 def whole_type(kind: pa.DataType) -> pa.DataType:
@@ -128,8 +128,8 @@ def variances(count: Integers, total: ExactSums, squares: ExactSums, low: Intege
         first, first_rest = _product(number, power)
         second, second_rest = _product(sums, sums)
         rest = (first_rest + number * power_rest) - (second_rest + 2.0 * sums * sums_rest)
-        difference = (first - second) + rest
-        result = difference / (number * (number - 1.0))
+        difference, difference_rest = _added(first, -second, rest)
+        result = _quotient(difference, difference_rest, number * (number - 1.0))
     result[count < 2] = np.nan
     for at in np.flatnonzero((count >= 2) & ~(np.abs(difference) > _CANCELS * first)):
         spread = _exactly(count[at], total.limbs, squares.limbs, low[at], high[at])
@@ -168,6 +168,23 @@ def _product(left: Doubles, right: Doubles) -> tuple[Doubles, Doubles]:
         halves.append((high, factor - high))
     (a, b), (c, d) = halves
     return product, ((a * c - product) + a * d + b * c) + b * d
+
+
+def _added(left: Doubles, right: Doubles, rest: Doubles) -> tuple[Doubles, Doubles]:
+    """Sums, and what their rounding left out (two-sum: Knuth, The Art of Computer Programming, volume 2, 4.2.2)."""
+    total = left + right
+    virtual = total - left
+    left_out = (left - (total - virtual)) + (right - virtual) + rest
+    nearest = total + left_out
+    return nearest, (total - nearest) + left_out
+
+
+def _quotient(value: Doubles, rest: Doubles, divisor: Doubles) -> Doubles:
+    """(value + rest) / divisor, rounded once: the first quotient is mended by what it leaves."""
+    first = value / divisor
+    back, back_rest = _product(first, divisor)
+    left = ((value - back) - back_rest) + rest
+    return np.where(np.isfinite(left), first + left / divisor, first)
 
 
 def _scaled(rounded: Doubles, sums: Limbs, scale: int) -> Doubles:

@@ -9,7 +9,8 @@ from datetime import datetime
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from feature_mart.delta.layout import PERIOD, choose_layout, period_text
+from feature_mart.delta.layout import PERIOD, choose_layout
+from feature_mart.delta.placement import period_text
 from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, commit, table_properties
 from feature_mart.records import Provenance, WriteResult

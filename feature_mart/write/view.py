@@ -12,12 +12,24 @@ from pyspark.sql import functions as F
 from feature_mart.definitions import FeatureService, FeatureView
 from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.canonical import instant
-from feature_mart.delta.layout import PARTITIONS, choose_layout, lay_out
+from feature_mart.delta.errors import delta_errors
+from feature_mart.delta.file_commits import commit_files
+from feature_mart.delta.layout import PARTITIONS, choose_layout
+from feature_mart.delta.placement import lay_out
 from feature_mart.delta.tables import Table
-from feature_mart.delta.writes import EVERYTHING, FILE_RETENTION_DAYS, Expected, Replaces, commit, table_properties
+from feature_mart.delta.writes import (
+    EVERYTHING,
+    FILE_RETENTION_DAYS,
+    Expected,
+    Replaces,
+    commit,
+    require_state,
+    table_properties,
+)
 from feature_mart.errors import CheckFailed, SchemaChangeRefused
 from feature_mart.plan.schema_change import refusal, schema_change
 from feature_mart.records import CheckReport, Interval, Provenance, WriteResult
+from feature_mart.write.files import NOT_COMMITTED, Files, discarded_on, target_for, write_frame
 
 
 @dataclass(frozen=True)
@@ -45,9 +57,19 @@ class Intent:
 
 
 def publish(
-    view: FeatureView, frame: DataFrame, table: Table, *, report: CheckReport, intent: Intent, extent: Extent
+    view: FeatureView,
+    frame: DataFrame,
+    table: Table,
+    *,
+    report: CheckReport,
+    intent: Intent,
+    extent: Extent,
+    files: Files | None = None,
 ) -> WriteResult:
     """Commits the rows of one build of ``view``.
+
+    Args:
+        files: the same rows, where tasks wrote them in the table's folder already.
 
     Raises:
         CheckFailed: the report holds a failed check. Nothing was written.
@@ -58,25 +80,64 @@ def publish(
         raise CheckFailed(failure_text(view, report), report)
     if not intent.replaces_schema:
         refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.services)
-    times = [name for name in (view.event_timestamp, view.created_timestamp) if name is not None]
+    if files is not None:
+        return _commit_files(view, files, table, intent)
     added = None if intent.replaces == EVERYTHING else report.rows
     layout = choose_layout(extent.rows, extent.earliest, extent.latest, added=added)
-    retention = FILE_RETENTION_DAYS if view.retention is None else view.retention.days
+    laid_out = lay_out(frame, keys=view.keys, time_columns=_times(view), layout=layout)
+    target = target_for(
+        table,
+        dict(frame.dtypes),
+        keys=tuple(view.keys),
+        time=view.event_timestamp,
+        layout=layout,
+        statistics_on=statistics_columns(view),
+        replaces=intent.replaces,
+    )
+    if target is not None:
+        # Whoever overtook this build did so before anything is written, as a rule.
+        require_state(table, intent.expected)
+        with delta_errors(table.name, table.address.uri):
+            files = write_frame(laid_out.drop(*PARTITIONS), target)
+        return _commit_files(view, files, table, intent)
     return commit(
-        lay_out(frame, keys=view.keys, time_columns=times, layout=layout),
+        laid_out,
         table,
         provenance=intent.provenance,
         expected=intent.expected,
         partition_by=PARTITIONS,
-        properties=table_properties([*_with_statistics(view.keys), *times], retention),
+        properties=_properties(view),
         replaces=intent.replaces,
         replace_schema=intent.replaces_schema,
     )
 
 
-def _with_statistics(keys: Mapping[str, str]) -> list[str]:
-    """The keys that Delta can keep minima and maxima of; it refuses a table that asks for others."""
-    return [name for name, kind in keys.items() if kind not in ("boolean", "binary")]
+def _commit_files(view: FeatureView, files: Files, table: Table, intent: Intent) -> WriteResult:
+    with discarded_on(NOT_COMMITTED, files.target):
+        return commit_files(
+            files.files,
+            table,
+            schema=files.schema,
+            provenance=intent.provenance,
+            expected=intent.expected,
+            partition_by=PARTITIONS,
+            properties=_properties(view),
+            replaces=intent.replaces,
+        )
+
+
+def _properties(view: FeatureView) -> dict[str, str]:
+    retention = FILE_RETENTION_DAYS if view.retention is None else view.retention.days
+    return table_properties(statistics_columns(view), retention)
+
+
+def _times(view: FeatureView) -> list[str]:
+    return [name for name in (view.event_timestamp, view.created_timestamp) if name is not None]
+
+
+def statistics_columns(view: FeatureView) -> list[str]:
+    """The columns of which the log tells minima and maxima: times, and keys that Delta can keep them of."""
+    return [*(name for name, kind in view.keys.items() if kind not in ("boolean", "binary")), *_times(view)]
 
 
 def rows_in(view: FeatureView, intervals: tuple[Interval, ...]) -> Replaces:

@@ -6,7 +6,9 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from feature_mart.delta.layout import Layout, bucket_code, lay_out
+from feature_mart.columns.key_hash import bucket_codes
+from feature_mart.delta.layout import Layout
+from feature_mart.delta.placement import bucket_code, lay_out
 from feature_mart.delta.session import engine_session
 
 
@@ -63,3 +65,27 @@ def test_rows_of_a_file_are_sorted_and_keep_together(spark: SparkSession) -> Non
             seen.setdefault(place[:2], set()).add(number)
     assert set(seen) == {(f"2011-0{month}", code) for month in (1, 2, 3) for code in (2, 3)}
     assert all(len(partitions) == 1 for partitions in seen.values())
+
+
+def test_buckets_are_the_same_without_spark(spark: SparkSession) -> None:
+    values = {
+        "bigint": ["0", "7", "-1", str(2**63 - 1), str(-(2**63))],
+        "int": ["0", "7", "-1", str(2**31 - 1), str(-(2**31))],
+        "double": ["0.0", "-0.0", "1.5", "NaN", "-Infinity"],
+        "float": ["0.0", "-0.0", "1.5", "NaN", "-Infinity"],
+        "string": ["", "a", "b|c", "日本語", "x" * 100],
+        "decimal(38,18)": ["0", "1.50", "-0.000000000000000001", "1E+19", "7"],
+        "decimal(5,0)": ["0", "100", "-100", "99999", "7"],
+        "date": ["0001-01-01", "1969-12-31", "1970-01-01", "2038-01-19", "9999-12-31"],
+        "boolean": ["true", "false"],
+        "timestamp": [f"{year}-01-01T00:00:00.000001Z" for year in ("0001", "1969", "1970", "2038", "9999")],
+        "binary": ["", "a", "abcd", "x" * 40],
+    }
+    for kind, texts in values.items():
+        frame = spark.createDataFrame(list(enumerate(texts)), "b int, a string").select(F.col("a").cast(kind), "b")
+        table = frame.toArrow()
+        for columns in (["a"], ["a", "b"], ["b", "a"]):
+            kinds = {"a": kind, "b": "int"}
+            rows = frame.select(bucket_code({name: kinds[name] for name in columns}, 12)).collect()
+            codes = bucket_codes([table[name].combine_chunks() for name in columns], 12)
+            assert codes.tolist() == [row[0] for row in rows], (kind, columns)

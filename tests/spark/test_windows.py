@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -18,6 +19,7 @@ from pyspark.sql import SparkSession
 
 from feature_mart import BuildError, FeatureStore
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from tests.large_tables import large_tables
 from tests.windows_oracle import Event, Feature, rows_at_changes
 
 DAY = timedelta(days=1)
@@ -200,11 +202,12 @@ def sequences(spark: SparkSession, examples: int) -> None:
         suppress_health_check=list(HealthCheck),
         database=None,
     )
-    @given(st.lists(happenings, min_size=2, max_size=7), st.sampled_from([None, 5 * DAY]))
-    def run(happened: list[tuple[Any, ...]], longest: timedelta | None) -> None:
+    @given(st.lists(happenings, min_size=2, max_size=7), st.sampled_from([None, 5 * DAY]), st.booleans())
+    def run(happened: list[tuple[Any, ...]], longest: timedelta | None, as_if_large: bool) -> None:
         root = Path(tempfile.mkdtemp())
         try:
-            play(Mart.at(root, spark, longest), happened)
+            with large_tables() if as_if_large else nullcontext():
+                play(Mart.at(root, spark, longest), happened)
         finally:
             shutil.rmtree(root)
 

@@ -66,12 +66,6 @@ def moments(draw: st.DrawFn, every: timedelta) -> datetime:
     )
 
 
-def alike(found: Any, expected: Any, function: str) -> bool:
-    if function in ("variance", "stddev") and None not in (found, expected):
-        return math.isclose(found, expected, rel_tol=1e-14)
-    return bool(found == expected)
-
-
 @settings(max_examples=250, deadline=None)
 @given(
     data=st.data(),
@@ -130,7 +124,7 @@ def test_rows_are_those_of_brute_force(data: st.DataObject, kind: str, every: ti
     assert sum(len(piece) for piece in pieces) == len(found)
     for key, row in expected.items():
         for output, one, other in zip(outputs, found[key], row, strict=True):
-            assert alike(one, other, output.function), (key, output.name, one, other)
+            assert one == other, (key, output.name)
 
 
 def of(
