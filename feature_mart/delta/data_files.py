@@ -99,8 +99,10 @@ def discard_files(folder: Path, token: str) -> None:
 
 def _spread(table: pa.Table, target: Target) -> Iterator[tuple[Place, pa.Table]]:
     """The rows of each period and bucket, in the order in which they came."""
-    if target.layout is None or not len(table):
-        yield from [((None, None), table)] if target.layout is None else []
+    if not len(table):
+        return
+    if target.layout is None:
+        yield (None, None), table
         return
     periods, numbers = _periods(table, target.time, target.layout)
     codes = bucket_codes([plain(table[name]) for name in target.keys], target.layout.depth)

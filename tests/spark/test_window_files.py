@@ -12,7 +12,12 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from feature_mart import CheckFailed, ConcurrentBuild, FeatureStore
+from feature_mart.delta import file_commits
+from feature_mart.delta.file_commits import commit_files
+from feature_mart.delta.layout import PARTITIONS
 from feature_mart.delta.placement import bucket_code, period_text
+from feature_mart.delta.writes import NOTHING, Expected, require_state
+from feature_mart.records import Provenance
 from feature_mart.testing import write_files
 from tests.large_tables import large_tables
 from tests.spark.test_windows import DAY, METADATA, PIPELINE, START, Mart, content
@@ -142,20 +147,45 @@ def test_of_two_builds_the_overtaken_one_commits_nothing_and_removes_its_files(
     assert sorted(named) == parquet_files(tmp_path, "customer_spend")
 
 
-def test_a_full_refresh_that_is_overtaken_says_so(spark: SparkSession, tmp_path: Path) -> None:
-    from feature_mart.delta.data_files import FACTS
-    from feature_mart.delta.file_commits import commit_files
-    from feature_mart.delta.writes import EVERYTHING, Expected
-    from feature_mart.records import Provenance
-
-    assert FACTS.names[0] == "path"
-    made = mart(tmp_path, spark)
-    store = made.store(NOW)
-    store.build("daily")
-    table = store._table("customer_spend")
+def commit_nothing(store: FeatureStore, sequence: int) -> int:
+    """A commit of no rows by a run that planned on a state of the table."""
     run = store._workspace.new_run(None)
     said = Provenance(run, "daily", "customer_spend", "", None, {}, 0, {"passed": 0, "warned": 0, "failed": 0})
-    schema = json.dumps({"type": "struct", "fields": []})
+    table = store._table("customer_spend")
+    schema = json.dumps({"type": "struct", "fields": [{"name": "customer_id", "type": "long", "metadata": {}}]})
+    return commit_files(
+        [],
+        table,
+        schema=schema,
+        provenance=said,
+        expected=Expected(sequence),
+        partition_by=PARTITIONS,
+        properties={},
+        replaces=NOTHING,
+    ).version
+
+
+def test_a_commit_of_files_is_compare_and_swap(spark: SparkSession, tmp_path: Path) -> None:
+    store = mart(tmp_path, spark).store(NOW)
+    store.build("daily")
     with pytest.raises(ConcurrentBuild, match="another build committed"):
-        commit_files([], table, schema=schema, provenance=said, expected=Expected(), properties={}, replaces=EVERYTHING)
+        commit_nothing(store, 0)
     assert len(store.history("customer_spend")) == 1
+
+
+def test_maintenance_in_the_same_moment_is_no_other_build(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = mart(tmp_path, spark).store(NOW)
+    store.build("daily")
+    looks: list[int] = []
+
+    def look(table: Any, expected: Expected) -> None:
+        if not looks:  # the commit that follows was prepared on the version before this one
+            spark.sql(f"ALTER TABLE delta.`{table.address.uri}` SET TBLPROPERTIES ('some.note' = 'x')")
+        looks.append(1)
+        require_state(table, expected)
+
+    monkeypatch.setattr(file_commits, "require_state", look)
+    assert commit_nothing(store, 1) == 2
+    assert len(looks) == 2
