@@ -54,11 +54,11 @@ class BucketTask:
 class BucketColumns:
     """What is read of the files: join keys, the event timestamp, and the stretch of it [start, end) in microseconds.
 
-    ``schema``: the types of all columns to read; one that a file lacks is null there.
+    ``schema``: the types of all columns to read; one that a file lacks is null there. Without ``time``, rows of any.
     """
 
     keys: tuple[str, ...]
-    time: str
+    time: str | None
     start: int
     end: int
     schema: pa.Schema
@@ -70,26 +70,42 @@ def bucket_tasks(files: Sequence[DataFile] | None) -> tuple[BucketTask, ...] | N
     A file of a coarser bucket than the tasks' is read by several of them, each of which keeps its own keys' rows. Where
     that would be most of the files, or all rows would be one task's, a shuffle is cheaper.
     """
-    if not files:
+    depth = None if not files else fitting_depth(files)
+    if not files or depth is None:
         return None
+    tasks = [files_of_bucket(files, code) for code in range(1 << depth, 2 << depth)]
+    return tuple(task for task in tasks if task.files)
+
+
+def fitting_depth(files: Sequence[DataFile]) -> int | None:
+    """Into how fine buckets to cut rows that lie in these files; None where a shuffle of them is cheaper."""
     rows = sum(file.rows for file in files)
     depth = 0
     while rows >> depth > ROWS_PER_TASK and depth < MAXIMUM_DEPTH:
         depth += 1
     while depth and _rows_read(files, depth) > _MOST_READ * rows:
         depth -= 1
-    if rows >> depth > _MOST_ROWS:
-        return None
-    tasks = [
-        BucketTask(code, depth, tuple(file for file in files if _share_keys(file.bucket, code)))
-        for code in range(1 << depth, 2 << depth)
-    ]
-    return tuple(task for task in tasks if task.files)
+    return None if rows >> depth > _MOST_ROWS else depth
 
 
-def read_bucket(task: BucketTask, columns: BucketColumns) -> pa.Table:
-    """The rows of a task's keys and of the time that is asked for, in no particular order."""
-    pieces = [_read_file(file, task, columns) for file in task.files]
+def fits_at(files: Sequence[DataFile], depth: int) -> bool:
+    """Whether tasks for buckets of this depth can read the files without reading most of them many times."""
+    rows = sum(file.rows for file in files)
+    return rows >> depth <= _MOST_ROWS and _rows_read(files, depth) <= max(_MOST_READ * rows, ROWS_PER_TASK << depth)
+
+
+def files_of_bucket(files: Sequence[DataFile], code: int) -> BucketTask:
+    """The files that can hold rows of a bucket."""
+    return BucketTask(code, _depth(code), tuple(file for file in files if _share_keys(file.bucket, code)))
+
+
+def read_bucket(task: BucketTask, columns: BucketColumns, *, own_keys: bool = True) -> pa.Table:
+    """The rows of a task's keys and of the time that is asked for, in no particular order.
+
+    Args:
+        own_keys: false where rows of other keys, which coarser files hold, do no harm.
+    """
+    pieces = [_read_file(file, task, columns, own_keys) for file in task.files]
     return pa.concat_tables([columns.schema.empty_table(), *pieces])
 
 
@@ -116,15 +132,15 @@ def _share_keys(one: int, other: int) -> bool:
     return one >> (_depth(one) - common) == other >> (_depth(other) - common)
 
 
-def _read_file(file: DataFile, task: BucketTask, columns: BucketColumns) -> pa.Table:
+def _read_file(file: DataFile, task: BucketTask, columns: BucketColumns, own_keys: bool) -> pa.Table:
     opened = pq.ParquetFile(file.path)
     there = set(opened.schema_arrow.names)
     found = opened.read([name for name in columns.schema.names if name in there], use_threads=False)
     rows = pa.table([_conformed(found, field) for field in columns.schema], schema=columns.schema)
     kept = np.ones(len(rows), dtype=np.bool_)
-    if file.earliest < columns.start or file.latest >= columns.end:
+    if columns.time is not None and (file.earliest < columns.start or file.latest >= columns.end):
         kept &= _inside(plain(rows[columns.time]), columns)
-    if _depth(file.bucket) < task.depth:
+    if own_keys and _depth(file.bucket) < task.depth:
         keys = [plain(rows[name]) for name in columns.keys]
         kept &= bucket_codes(keys, task.depth) == task.code
     return rows if kept.all() else rows.filter(column(kept))

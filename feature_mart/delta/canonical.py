@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 from feature_mart.records import iso
 
 # Spark's own default writes milliseconds, and rows that differ by a microsecond would look alike.
-_EXACT = {
+EXACT_TIMES = {
     "timestampFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSSXXX",
     "timestampNTZFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSSSS",
 }
@@ -19,7 +19,7 @@ _EXACT = {
 
 def row_text(columns: Sequence[str]) -> Column:
     """The named columns of a row as one JSON text."""
-    return F.to_json(F.struct(*[F.col(f"`{name}`") for name in columns]), _EXACT)
+    return F.to_json(F.struct(*[F.col(f"`{name}`") for name in columns]), EXACT_TIMES)
 
 
 def instant(moment: datetime) -> str:

@@ -93,8 +93,8 @@ class TableLog(Protocol):
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """What the log says of a column of instants; None where it does not say it of every file."""
 
-    def data_files(self, version: int, time: str) -> list[DataFile] | None:
-        """The files that hold rows with a ``time``; None where tasks cannot open them."""
+    def data_files(self, version: int, time: str | None) -> list[DataFile] | None:
+        """The files that hold rows (with a ``time``, where one is named); None where tasks cannot open them."""
 
 
 def _is_instant(value: object) -> TypeGuard[datetime]:
@@ -212,7 +212,7 @@ class RustLog:
                 minima.append(least)
         return InstantsInFiles(min(minima, default=None), nulls)
 
-    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+    def data_files(self, version: int, time: str | None) -> list[DataFile] | None:
         """See `TableLog.data_files`. A file without a bucket holds rows of any keys."""
         from feature_mart.delta.bucket_files import DataFile  # most readers of a log need no Parquet
 
@@ -221,14 +221,16 @@ class RustLog:
             return None
         found: list[DataFile] = []
         for file in _files(table):
-            rows, nulls = file.get("num_records"), file.get(f"null_count.{time}")
-            least, greatest = file.get(f"min.{time}"), file.get(f"max.{time}")
-            if rows is None or nulls is None or (nulls < rows and not (_is_instant(least) and _is_instant(greatest))):
+            rows, nulls = file.get("num_records"), 0 if time is None else file.get(f"null_count.{time}")
+            least, greatest = (EPOCH, EPOCH) if time is None else (file.get(f"min.{time}"), file.get(f"max.{time}"))
+            if rows is None or nulls is None:
                 return None
             if _is_instant(least) and _is_instant(greatest):
                 path = self._folder.parent / unquote(file["path"])
                 bucket = file.get(f"partition.{BUCKET}") or 1
                 found.append(DataFile(str(path), bucket, rows, _micros(least), _micros(greatest) + _CUT))
+            elif nulls < rows:
+                return None
         return found
 
     def row_count(self, version: int) -> int | None:
@@ -369,7 +371,7 @@ class SparkLog:
         """See `TableLog.instants`: through a catalog, statistics are not reachable."""
         return None
 
-    def data_files(self, version: int, time: str) -> list[DataFile] | None:
+    def data_files(self, version: int, time: str | None) -> list[DataFile] | None:
         """See `TableLog.data_files`: what Spark alone reaches, tasks cannot open."""
         return None
 

@@ -150,8 +150,8 @@ class Table:
         assert row is not None
         return InstantsInFiles(None if row[0] is None else EPOCH + row[0] * MICROSECOND, row[1])
 
-    def data_files(self, version: int, time: str) -> list[DataFile] | None:
-        """The files of a version, with the stretch of ``time`` in each; None where tasks cannot open them.
+    def data_files(self, version: int, time: str | None) -> list[DataFile] | None:
+        """The files of a version, with the stretch of ``time`` in each, if any; None where tasks cannot open them.
 
         Raises:
             FilesMissing: one of them is gone.

@@ -57,14 +57,11 @@ def write(rows: TaskRows, target: Target, view: FeatureView) -> Written:
         BuildError, TableError: a task failed; nothing is left of what others wrote.
     """
     try:
-        files = rows.write(target)
+        files = Files(rows.write(target), rows.schema.json(), target)
     except SPARK_ERRORS as error:
         discard_files(Path(target.folder), target.token)
         raise failed_on_data(view.name, view.definition.where, error) from error
-    reader = rows.gathered.sparkSession.read.schema(rows.schema)
-    paths = [str(Path(target.folder, file.path)) for file in files]
-    frame = reader.parquet(*paths) if paths else rows.frame().limit(0)
-    return Written(Files(files, rows.schema.json(), target), frame)
+    return Written(files, files.frame(rows.gathered.sparkSession))
 
 
 def _layout(expected: int, step: Step, state: ViewState | None, replaces: Replaces) -> Layout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
 
 from feature_mart.delta.data_files import FACTS, Target, WrittenFile, discard_files, write_files
 from feature_mart.delta.file_commits import commit_files
@@ -33,6 +35,12 @@ class Files:
     files: Sequence[WrittenFile]
     schema: str
     target: Target
+
+    def frame(self, spark: SparkSession) -> DataFrame:
+        """The rows in Spark."""
+        schema = StructType.fromJson(json.loads(self.schema))
+        paths = [str(Path(self.target.folder, file.path)) for file in self.files]
+        return spark.read.schema(schema).parquet(*paths) if paths else spark.createDataFrame([], schema)
 
     def discard(self) -> None:
         """Removes the files."""
