@@ -1,0 +1,73 @@
+"""Which of several rows that time does not tell apart: a rule that depends on their values alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from feature_mart.columns.arrow import Array, Flags, Integers, known, picked, plain
+from feature_mart.columns.codes import coded, exact_codes
+
+
+def choose(rows: pa.Table, groups: Integers) -> Integers:
+    """The place of one row of each group, groups ascending.
+
+    It is the row with the greatest value in the first column, by name, in which rows of its group differ. Null is the
+    lowest; numbers, times, booleans and texts are ordered as usual (−0.0 before 0.0, NaN last, or first if its sign is
+    negative; texts by code points); lists and maps by their first elements that differ, as they are stored, and structs
+    by their first fields, by name.
+
+    Args:
+        rows: all columns that the rule is to see.
+        groups: the number of each row's group, ascending.
+    """
+    standing = np.arange(len(groups))
+    for name in sorted(rows.column_names):
+        is_first = _differs_from_before(groups[standing])
+        if is_first.all():
+            break
+        starts = np.flatnonzero(is_first)
+        found = ranks(plain(picked(rows[name], standing)))
+        best = np.maximum.reduceat(found, starts)
+        standing = standing[found == best[np.cumsum(is_first) - 1]]
+    chosen: Integers = standing[_differs_from_before(groups[standing])]
+    return chosen
+
+
+def ranks(values: Array) -> Integers:
+    """Numbers that sort as a column's values do, equal only where values are the same bit by bit; null is 0."""
+    is_known = known(values)
+    found = np.zeros(len(values), dtype=np.int64)
+    if is_known.any():
+        _, dense = np.unique(_codes(values.drop_null()), return_inverse=True)
+        found[is_known] = dense + 1
+    return found
+
+
+def _codes(values: Array) -> Integers:
+    """Codes of values without nulls that sort as they do."""
+    kind = values.type
+    if pa.types.is_struct(kind):
+        order = sorted(range(kind.num_fields), key=lambda place: kind.field(place).name)
+        children = values.flatten()
+        fields = [ranks(children[place]) for place in order]
+        return _codes_of_sequences(np.full(len(values), len(fields)), np.array(fields, dtype=np.int64).T.ravel())
+    if pa.types.is_map(kind):
+        return _codes(values.cast(pa.list_(pa.struct([kind.key_field, kind.item_field]))))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _codes_of_sequences(values.value_lengths().to_numpy(), ranks(values.flatten()))
+    return exact_codes(values)
+
+
+def _codes_of_sequences(lengths: Integers, elements: Integers) -> Integers:
+    """Codes of sequences of numbers ≥ 0 that lie one behind the other: as bytes, big end first, they sort rightly."""
+    ends = np.cumsum(lengths, dtype=np.int64) * elements.itemsize
+    offsets = np.concatenate([[0], ends]).astype(np.int64)
+    buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(elements.astype(">i8").tobytes())]
+    return coded(pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)).codes
+
+
+def _differs_from_before(groups: Integers) -> Flags:
+    differs = np.ones(len(groups), dtype=np.bool_)
+    differs[1:] = groups[1:] != groups[:-1]
+    return differs
