@@ -77,11 +77,12 @@ ANCHORS = [
     micros(datetime(1, 1, 1, tzinfo=UTC)),
     micros(datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC)),
     micros(datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC)),
-    micros(datetime(9999, 12, 31, 23, 59, 57, 999997, tzinfo=UTC)),
+    micros(datetime(9999, 12, 31, 23, 59, 58, 999998, tzinfo=UTC)),
 ]
-STEPS = [0, 1, 2, 999_999, 1_000_000, 1_000_001, 2_000_002]
-# Sums and differences of steps, so that bounds are met exactly; more than int64 holds.
+STEPS = [0, 1, 2, 999_999, 1_000_000, 1_000_001]
+# Differences of steps, so that bounds are met exactly; and more than int64 holds.
 SPANS = [1, 2, 999_998, 999_999, 1_000_000, 1_000_001, 10**13, timedelta.max // MICROSECOND]
+SIZES = st.sampled_from([0, 1, 2, 4, 4, 8, 8, 12])
 
 
 @dataclass(frozen=True)
@@ -127,31 +128,51 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    kinds = draw(st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=3))
-    values = [draw(st.lists(st.sampled_from(KEYS[kind][1]), min_size=1, max_size=3)) for kind in kinds]
-    keys = st.tuples(*(st.sampled_from([*found, *found, None]) for found in values))
-    anchors = draw(st.lists(st.sampled_from(ANCHORS), min_size=1, max_size=2))
-    times = st.sampled_from([anchor + step for anchor in anchors for step in STEPS])
-    maybe = st.one_of(times, times, times, st.none())
+    kinds = draw(
+        st.lists(st.sampled_from(sorted(KEYS)), min_size=1, max_size=2) | st.just(["int64", "string", "double"])
+    )
+    pool = draw(st.lists(st.tuples(*map(keys_of, kinds)), min_size=1, max_size=4))
+    keys = st.sampled_from([*pool, pool[0]])
     has_event, has_created = draw(st.sampled_from([(True, True), (True, True), (True, False), (False, False)]))
-    after = draw(st.sampled_from([0, 0, *SPANS, *([None] * 4 if has_created else [])]))
+    after = draw(st.sampled_from([0, 0, *SPANS, *([None] * 5 if has_created else [])]))
+    ttl = draw(st.sampled_from([None, *SPANS]))
     view = oracle.View(
         [f"key_{n}" for n in range(len(kinds))],
         "event" if has_event else None,
         "created" if has_created else None,
         after,
-        draw(st.sampled_from([None, *SPANS])),
+        ttl,
     )
-    features = draw(
-        st.lists(st.tuples(*(st.sampled_from(found) for _, found in FEATURES.values())), min_size=1, max_size=3)
-    )
-    drawn = draw(st.lists(st.tuples(keys, maybe, maybe, st.sampled_from(features)), max_size=12))
+    anchor, steps = draw(st.sampled_from(ANCHORS)), draw(st.lists(st.sampled_from(STEPS), min_size=1, max_size=4))
+    moments = st.sampled_from([*(anchor + step for step in steps), None])
+    # A spine row stands at a bound of some row, or just beside it.
+    shifts = [shift + by for shift in (after or 0, ttl or 0) if shift <= 10**7 for by in (-1, 0, 0, 1)]
+    times = st.sampled_from([*(anchor + step + by for step in steps for by in shifts or [0]), None])
+    base = draw(st.tuples(*map(st.sampled_from, VALUES)))
+    features = st.sampled_from([base, *(one_other(base, *draw(CHANGED)) for _ in range(2))])
     rows = []
-    for key, event, created, found in drawn:
+    size = draw(SIZES)
+    for key, event, created, found in draw(
+        st.lists(st.tuples(keys, moments, moments, features), min_size=size, max_size=size)
+    ):
         row = dict(zip(view.keys, key, strict=True)) | dict(zip(FEATURES, found, strict=True))
         rows.append(row | ({"event": event} if has_event else {}) | ({"created": created} if has_created else {}))
-    spine = draw(st.lists(st.tuples(keys, maybe), max_size=6))
-    return Case(kinds, spine, rows, view, draw(st.one_of(st.none(), times)), random.Random(draw(st.integers(0, 99))))
+    spine = draw(st.lists(st.tuples(keys, times), max_size=8))
+    return Case(kinds, spine, rows, view, draw(moments), random.Random(draw(st.integers(0, 99))))
+
+
+VALUES = [values for _, values in FEATURES.values()]
+CHANGED = st.integers(0, len(VALUES) - 1).flatmap(lambda at: st.tuples(st.just(at), st.sampled_from(VALUES[at])))
+
+
+def keys_of(kind: str) -> st.SearchStrategy[Any]:
+    """Keys of a kind, those that are most alike more often."""
+    values = KEYS[kind][1]
+    return st.sampled_from([*values[:2], *values, None])
+
+
+def one_other(values: tuple[Any, ...], at: int, value: Any) -> tuple[Any, ...]:
+    return (*values[:at], value, *values[at + 1 :])
 
 
 @pytest.fixture(scope="module")
