@@ -67,8 +67,8 @@ class Entities:
 def _step(numbers: Integers, key: Array, level: _Level) -> Integers:
     """The numbers by one key more, −1 where there is none."""
     values = _places(key, level.values)
-    is_found = (numbers >= 0) & (values >= 0)
-    return _places(column(np.where(is_found, numbers * len(level.values) + values, -1)), level.pairs)
+    # Where there was none by the keys before, the pair is negative, as none is.
+    return _places(column(np.where(values < 0, -1, numbers * len(level.values) + values)), level.pairs)
 
 
 def _places(values: Array, among: Array) -> Integers:

@@ -153,6 +153,15 @@ def test_of_rows_that_time_does_not_tell_apart_the_greatest_value_counts_in_any_
                 assert repr(shown[matches.index[0]]) == repr(values[-1])
 
 
+def test_lists_of_many_different_values_are_compared_value_by_value() -> None:
+    values = pa.array([[number, -number] for number in range(70_000)])
+    many = pa.table({"id": pa.array(range(70_000)), "at": pa.array([NOON] * 70_000, INSTANT), "value": values})
+    doubled = pa.concat_tables([many, many.set_column(2, "value", pa.array([[n, 1 - n] for n in range(70_000)]))])
+    assert latest(doubled, RowColumns(("id",), "at")).tolist() == list(range(70_000, 140_000))
+    one = many.set_column(0, "id", pa.array([1] * 70_000))
+    assert latest(one, RowColumns(("id",), "at")).tolist() == [69_999]
+
+
 def test_the_first_column_by_name_decides_wherever_it_stands() -> None:
     rows = pa.table(
         {
@@ -185,6 +194,7 @@ def test_created_timestamps_may_say_when_a_row_is_available() -> None:
         (1, NOON, NOON + 5 * MICRO, "late"),
         (1, NOON - MICRO, NOON + MICRO, "first"),
         (1, NOON - MICRO, NOON + 3 * MICRO, "corrected"),
+        (1, NOON - 9 * MICRO, NOON + 6 * MICRO, "older, and learned last"),
         (1, NOON + 9 * MICRO, None, "never"),
         (0, NOON, NOON, "another's"),
     )
@@ -198,7 +208,7 @@ def test_created_timestamps_may_say_when_a_row_is_available() -> None:
 
 
 def test_a_null_key_or_time_finds_nothing() -> None:
-    rows = spend((1, NOON, None, "a"), (None, NOON, None, "b"), (2, None, NOON, "c"))
+    rows = spend((1, datetime(1, 1, 1, tzinfo=UTC), None, "a"), (None, NOON, None, "b"), (2, None, NOON, "c"))
     assert found(rows, [None, NOON]) == ["none", "a"]
     assert found(rows, [NOON, None], who=None) == ["none", "none"]
     assert found(rows, [NOON, datetime(9999, 1, 1, tzinfo=UTC)], who=2) == ["none", "none"]
@@ -235,6 +245,10 @@ TEXT, WHOLE = pa.string(), pa.int64()
 def test_keys_that_look_alike_are_told_apart(kinds: list[pa.DataType], keys: list[tuple[Any, ...]]) -> None:
     assert found_by_keys(keys, keys, kinds) == list(range(len(keys)))
     assert found_by_keys(keys[:1], keys, kinds) == [0] + [-1] * (len(keys) - 1)
+
+
+def test_rows_of_keys_that_the_spine_has_only_apart_are_nobody_s() -> None:
+    assert found_by_keys([(2, 5), (5, 1), (5, 5)], [(1, 1), (2, 1), (1, 2)], [WHOLE, WHOLE]) == [-1, -1, -1]
 
 
 def test_every_nan_is_one_key_and_so_is_every_zero() -> None:
