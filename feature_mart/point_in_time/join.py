@@ -13,7 +13,14 @@ import pyarrow as pa
 from feature_mart.columns.arrow import Array, Flags, Integers, known, picked, plain
 from feature_mart.columns.codes import entity_codes
 from feature_mart.point_in_time.entities import Entities
-from feature_mart.point_in_time.order import EARLIEST_MICROS, LATEST_MICROS, OrderedRows, RowColumns, instants_or
+from feature_mart.point_in_time.order import (
+    EARLIEST_MICROS,
+    LATEST_MICROS,
+    OrderedRows,
+    RowColumns,
+    by_group_and_time,
+    instants_or,
+)
 from feature_mart.records import EPOCH, MICROSECOND, as_utc
 
 
@@ -126,7 +133,7 @@ def _last_available(ordered: OrderedRows, low: Integers, high: Integers, times: 
     """The last place in each range whose row is available at a time; less than ``low`` where there is none."""
     if isinstance(rule.available_after, timedelta):
         return _last_not_after(ordered.events, low, high, _minus(times, rule.available_after))
-    by_creation = np.lexsort((ordered.created, ordered.groups))
+    by_creation = by_group_and_time(ordered.groups, ordered.created)
     at = _last_not_after(ordered.created[by_creation], low, high, times)
     # Of the rows created up to a place the one with the greatest place in order counts. Those of entities before have
     # lesser places, so that nothing has to begin anew with each entity; −1 stands for the place before all.

@@ -33,6 +33,19 @@ def instants_or(values: Array, missing: int) -> Integers:
     return np.where(known(values), micros, missing)
 
 
+def by_group_and_time(groups: Integers, times: Integers) -> Integers:
+    """The order by groups ≥ 0 and times; of rows that are the same in both, any.
+
+    Times are sorted at once, then groups by 16 bits at a time, which NumPy does without comparing: twice as fast as
+    its sort by two columns, which compares throughout.
+    """
+    order = np.argsort(times)
+    for shift in range(0, int(groups.max(initial=0)).bit_length(), 16):
+        digits = (groups[order] >> shift).astype(np.uint16)
+        order = order[np.argsort(digits, kind="stable")]
+    return order
+
+
 @dataclass(frozen=True)
 class OrderedRows:
     """Those rows of a table that can be found, in order.
@@ -127,15 +140,14 @@ def _order(groups: Integers, events: Integers, created: Integers) -> Integers | 
     order = None
     later = (groups[1:] > groups[:-1]) | ((groups[1:] == groups[:-1]) & (events[1:] >= events[:-1]))
     if not later.all():
-        order = np.lexsort((events, groups))
+        order = by_group_and_time(groups, events)
         groups, events, created = groups[order], events[order], created[order]
     # Few rows share their event timestamp as a rule: only those are sorted by their created timestamps.
-    is_shared = _is_as_before(groups, events)
-    is_shared[:-1] |= is_shared[1:]
-    shared = np.flatnonzero(is_shared)
+    is_as_before = _is_as_before(groups, events)
+    shared = np.flatnonzero(is_as_before | np.append(is_as_before[1:], False))
     if not len(shared):
         return order
-    within = shared[np.lexsort((created[shared], events[shared], groups[shared]))]
+    within = shared[by_group_and_time(np.cumsum(~is_as_before[shared]), created[shared])]
     order = np.arange(len(groups)) if order is None else order
     order[shared] = order[within]
     return order

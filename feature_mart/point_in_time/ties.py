@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.columns.arrow import Array, Flags, Integers, known, picked, plain
+from feature_mart.columns.arrow import Array, Flags, Integers, column, known, picked, plain
 from feature_mart.columns.codes import coded, exact_codes
 
 
@@ -23,18 +23,21 @@ def choose(rows: pa.Table, groups: Integers) -> Integers:
     """
     standing = np.arange(len(groups))
     for name in sorted(rows.column_names):
-        is_first = _differs_from_before(groups[standing])
-        if is_first.all():
+        if _differs_from_before(groups[standing]).all():
             break
-        starts = np.flatnonzero(is_first)
-        found = ranks(plain(picked(rows[name], standing)))
-        best = np.maximum.reduceat(found, starts)
-        standing = standing[found == best[np.cumsum(is_first) - 1]]
+        values = plain(picked(rows[name], standing))
+        if values.null_count:
+            is_kept = _is_greatest(groups[standing], known(values).astype(np.int64))
+            standing, values = standing[is_kept], values.filter(column(is_kept))
+        # Of each group now all values are null, or none.
+        codes = np.zeros(len(standing), dtype=np.int64)
+        codes[known(values)] = _codes(values.drop_null())
+        standing = standing[_is_greatest(groups[standing], codes)]
     chosen: Integers = standing[_differs_from_before(groups[standing])]
     return chosen
 
 
-def ranks(values: Array) -> Integers:
+def _ranks(values: Array) -> Integers:
     """Numbers that sort as a column's values do, equal only where values are the same bit by bit; null is 0."""
     is_known = known(values)
     found = np.zeros(len(values), dtype=np.int64)
@@ -50,12 +53,12 @@ def _codes(values: Array) -> Integers:
     if pa.types.is_struct(kind):
         order = sorted(range(kind.num_fields), key=lambda place: kind.field(place).name)
         children = values.flatten()
-        fields = [ranks(children[place]) for place in order]
+        fields = [_ranks(children[place]) for place in order]
         return _codes_of_sequences(np.full(len(values), len(fields)), np.array(fields, dtype=np.int64).T.ravel())
     if pa.types.is_map(kind):
         return _codes(values.cast(pa.list_(pa.struct([kind.key_field, kind.item_field]))))
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _codes_of_sequences(values.value_lengths().to_numpy(), ranks(values.flatten()))
+        return _codes_of_sequences(values.value_lengths().to_numpy(), _ranks(values.flatten()))
     return exact_codes(values)
 
 
@@ -65,6 +68,14 @@ def _codes_of_sequences(lengths: Integers, elements: Integers) -> Integers:
     offsets = np.concatenate([[0], ends]).astype(np.int64)
     buffers = [None, pa.py_buffer(offsets.tobytes()), pa.py_buffer(elements.astype(">i8").tobytes())]
     return coded(pa.Array.from_buffers(pa.large_binary(), len(lengths), buffers)).codes
+
+
+def _is_greatest(groups: Integers, codes: Integers) -> Flags:
+    """Which codes are the greatest of their groups."""
+    is_first = _differs_from_before(groups)
+    best = np.maximum.reduceat(codes, np.flatnonzero(is_first))
+    is_greatest: Flags = codes == best[np.cumsum(is_first) - 1]
+    return is_greatest
 
 
 def _differs_from_before(groups: Integers) -> Flags:
