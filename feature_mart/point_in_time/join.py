@@ -82,9 +82,16 @@ def as_of(spine: Spine, rows: pa.Table, columns: RowColumns, rule: Rule) -> Matc
     Args:
         rows: in any order; faster where an entity's rows lie together by time. Keys have the spine's types. Ties are
             decided by all columns that are here: give all of the view's where `Matches.is_tied` says there are any.
+
+    Raises:
+        ValueError: rows are available from their created timestamp on, and have none.
     """
     is_static = columns.event_timestamp is None
     at_creation = rule.available_after == "created_timestamp" and not is_static
+    if at_creation and columns.created_timestamp is None:
+        raise ValueError(
+            "available_after: created_timestamp needs the name of the created timestamp's column, found none"
+        )
     ordered = OrderedRows.of(rows, columns, spine.entities, only_created=at_creation)
     asked = np.flatnonzero((spine.codes >= 0) & (spine.has_time | is_static))
     codes, times = spine.codes[asked], spine.times[asked]

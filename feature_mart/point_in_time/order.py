@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.columns.arrow import Array, Flags, Integers, instants, known, picked, plain
+from feature_mart.columns.arrow import Array, Flags, Integers, instants, known, plain
 from feature_mart.point_in_time.entities import Entities
 from feature_mart.point_in_time.ties import choose
 
@@ -115,9 +115,8 @@ class OrderedRows:
         sizes = ends - starts + 1
         groups = np.repeat(np.arange(len(ends)), sizes)
         members = self.numbers[starts[groups] + np.arange(len(groups)) - (np.cumsum(sizes) - sizes)[groups]]
-        best = members[choose(picked(self.table, members), groups)]
         numbers = self.numbers[at]
-        numbers[is_tied] = best[which]
+        numbers[is_tied] = choose(self.table, members, groups)[which]
         return numbers, is_tied
 
 

@@ -9,8 +9,8 @@ from feature_mart.columns.arrow import Array, Flags, Integers, column, known, pi
 from feature_mart.columns.codes import coded, exact_codes
 
 
-def choose(rows: pa.Table, groups: Integers) -> Integers:
-    """The place of one row of each group, groups ascending.
+def choose(rows: pa.Table, numbers: Integers, groups: Integers) -> Integers:
+    """One row of each group, by its number in the table, groups ascending.
 
     It is the row with the greatest value in the first column, by name, in which rows of its group differ. Null is the
     lowest; numbers, times, booleans and texts are ordered as usual (−0.0 before 0.0, NaN last, or first if its sign is
@@ -18,22 +18,23 @@ def choose(rows: pa.Table, groups: Integers) -> Integers:
     by their first fields, by name.
 
     Args:
-        rows: all columns that the rule is to see.
-        groups: the number of each row's group, ascending.
+        rows: all columns that the rule is to see; one at a time is taken.
+        numbers: the rows among which is chosen.
+        groups: the number of each one's group, ascending.
     """
-    standing = np.arange(len(groups))
     for name in sorted(rows.column_names):
-        if _differs_from_before(groups[standing]).all():
+        if _differs_from_before(groups).all():
             break
-        values = plain(picked(rows[name], standing))
+        values = plain(picked(rows[name], numbers))
         if values.null_count:
-            is_kept = _is_greatest(groups[standing], known(values).astype(np.int64))
-            standing, values = standing[is_kept], values.filter(column(is_kept))
+            is_kept = _is_greatest(groups, known(values).astype(np.int64))
+            numbers, groups, values = numbers[is_kept], groups[is_kept], values.filter(column(is_kept))
         # Of each group now all values are null, or none.
-        codes = np.zeros(len(standing), dtype=np.int64)
+        codes = np.zeros(len(numbers), dtype=np.int64)
         codes[known(values)] = _codes(values.drop_null())
-        standing = standing[_is_greatest(groups[standing], codes)]
-    chosen: Integers = standing[_differs_from_before(groups[standing])]
+        is_kept = _is_greatest(groups, codes)
+        numbers, groups = numbers[is_kept], groups[is_kept]
+    chosen: Integers = numbers[_differs_from_before(groups)]
     return chosen
 
 

@@ -207,6 +207,12 @@ def test_created_timestamps_may_say_when_a_row_is_available() -> None:
     assert found(rows, times, Rule("created_timestamp", ttl=4 * MICRO)) == [*expected[:4], "none", "none", "none"]
 
 
+def test_without_a_created_timestamp_no_row_can_be_available_from_it_on() -> None:
+    spine = Spine.of([pa.array([1])], pa.array([NOON], INSTANT))
+    with pytest.raises(ValueError, match="needs the name of the created timestamp's column, found none"):
+        as_of(spine, spend((1, NOON, NOON, "a")), RowColumns(("id",), "at"), Rule("created_timestamp"))
+
+
 def test_a_null_key_or_time_finds_nothing() -> None:
     rows = spend((1, datetime(1, 1, 1, tzinfo=UTC), None, "a"), (None, NOON, None, "b"), (2, None, NOON, "c"))
     assert found(rows, [None, NOON]) == ["none", "a"]
