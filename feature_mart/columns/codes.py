@@ -34,14 +34,15 @@ class Coded:
 
 
 def coded(values: Array) -> Coded:
-    """Codes for a column without nulls. −0.0 is 0.0; texts sort by their UTF-8 bytes.
+    """Codes for a column without nulls. −0.0 is 0.0, all NaN are one, the greatest; texts sort by their UTF-8 bytes.
 
     Raises:
         pyarrow.ArrowNotImplementedError: values of the type have no order.
     """
     kind = values.type
     if pa.types.is_floating(kind):
-        return Coded(_double_codes(doubles(values)), kind)
+        numbers = doubles(values)
+        return Coded(_double_codes(np.where(np.isnan(numbers), np.nan, numbers)), kind)
     if pa.types.is_boolean(kind):
         return Coded(flags(values).astype(np.int64), kind)
     if pa.types.is_integer(kind) or pa.types.is_timestamp(kind) or pa.types.is_date32(kind):
@@ -51,6 +52,20 @@ def coded(values: Array) -> Coded:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order.to_numpy()] = np.arange(len(order))
     return Coded(rank[encoded.indices.to_numpy()], kind, encoded.dictionary.take(order))
+
+
+def exact_codes(values: Array) -> Integers:
+    """Codes for a column without nulls as `coded` gives them, but equal only where values are the same bit by bit.
+
+    −0.0 comes before 0.0; NaN is the greatest, or the lowest if its sign is negative.
+
+    Raises:
+        pyarrow.ArrowNotImplementedError: values of the type have no order.
+    """
+    if pa.types.is_floating(values.type):
+        numbers: Doubles = values.cast(pa.float64()).to_numpy()
+        return _double_codes(numbers)
+    return coded(values).codes
 
 
 def entity_codes(keys: list[Array]) -> tuple[Integers, Integers]:
