@@ -90,7 +90,7 @@ def _source_plan(workspace: Workspace, source: Source) -> SourcePlan:
     if source.format == "jdbc":
         reason = "a database table is read, and compared with what is there"
         return SourcePlan(source.name, owner, "read anew", reason, version)
-    plan = plan_ingest(source, workspace.project.root, table, last, anew=False)
+    plan = plan_ingest(source, workspace.project.root, table, last, now=workspace.now(), anew=False)
     changes = plan.changes
     files = {
         "added": tuple(file.name for file in changes.added),

@@ -36,6 +36,7 @@ from feature_mart.records import (
 )
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
+from feature_mart.runner.remarks import remark_on_inputs
 from feature_mart.runner.view_files import Written, target_of, write
 from feature_mart.runner.view_plan import plan_step, refuse_foreign, view_state
 from feature_mart.runner.workspace import Event, Workspace
@@ -95,10 +96,7 @@ def build_view(
         workspace.tell(Event("skipped", view.name, step.reason))
         return ViewBuild(view.name, step.reason, task.table.pinned(), 0, committed=False)
     workspace.tell(Event("started", view.name, step.reason))
-    if step.intervals is not None:
-        _remark_on_rows_without_time(task)
-    if view.tiles_of is not None:
-        _remark_on_rows_to_come(task)
+    remark_on_inputs(workspace, view, inputs, in_intervals=step.intervals is not None)
     parts = parts_of(step, request.chunk, view)
     reports: list[CheckReport] = []
     version = 0
@@ -126,32 +124,6 @@ def _release(task: Task, expected: Expected) -> ViewBuild:
     reason = "released from hold; its rows are up to date"
     task.workspace.tell(Event("done", task.view.name, f"version {result.version}, {reason}"))
     return ViewBuild(task.view.name, reason, task.table.pinned(result.version), 0, committed=True)
-
-
-def _remark_on_rows_without_time(task: Task) -> None:
-    """Says how many rows can be in no interval. Of ingested files none can: they were set aside as they came in."""
-    for entry in task.inputs.values():
-        source = task.workspace.project.sources.get(entry.name)
-        if source is None or entry.event_timestamp is None or source.format not in ("delta", "table", "jdbc"):
-            continue
-        nulls = entry.table.instants(entry.event_timestamp, entry.version.version).nulls
-        if nulls:
-            text = f"rows of {entry.name} without {entry.event_timestamp}, which are in no interval: {nulls}"
-            task.workspace.tell(Event("remark", task.view.name, text))
-
-
-def _remark_on_rows_to_come(task: Task) -> None:
-    """Says how many events are said to be later than now: they are in no window before their time has come."""
-    now = task.workspace.now()
-    for entry in task.inputs.values():
-        if entry.event_timestamp is None or entry.latest is None or entry.latest <= now:
-            continue
-        later = F.col(f"`{entry.event_timestamp}`") > F.expr(instant(now))
-        count = entry.table.read(entry.version.version).where(later).count()
-        text = (
-            f"rows of {entry.name} with a time to come, up to {iso(entry.latest)}, which are in no window yet: {count}"
-        )
-        task.workspace.tell(Event("remark", task.view.name, text))
 
 
 def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: TableVersion) -> ViewBuild:
