@@ -177,7 +177,8 @@ def play(mart: Mart, happened: Sequence[tuple[Any, ...]]) -> None:
             is_first = not (mart.root / "warehouse/customer_spend").exists()
             if since >= now or (begin is None and not is_first and since > 0):
                 continue
-            mart.store(START + DAY * now).build("daily", start=START + DAY * since, end=START + DAY * now, chunk=chunk)
+            asked = {"start": START + DAY * since, "end": START + DAY * now, "chunk": chunk}
+            mart.store(START + DAY * now).build("daily", **asked, parallel=2 if chunk else 1)
             begin = since if begin is None and is_first else begin if begin is None else min(begin, since)
         else:
             begin = None
