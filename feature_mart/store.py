@@ -79,6 +79,7 @@ class FeatureStore:
         start: Moment | None = None,
         end: Moment | None = None,
         chunk: timedelta | None = None,
+        parallel: int = 1,
         select: Sequence[str] = (),
         full_refresh: bool = False,
     ) -> BuildResult:
@@ -88,6 +89,7 @@ class FeatureStore:
             start: where a backfill begins; default: with the first row of the inputs.
             end: the horizon; default: now.
             chunk: publish intervals in steps of this length.
+            parallel: compute so many chunks of a view at the same time; they are published one after the other.
             select: only these views.
             full_refresh: build everything anew, taking schema changes as meant.
 
@@ -100,7 +102,7 @@ class FeatureStore:
         from feature_mart.plan.steps import Request
         from feature_mart.runner.build import build
 
-        request = Request(_moment(start), _moment(end), chunk, full_refresh)
+        request = Request(_moment(start), _moment(end), chunk, full_refresh, parallel=parallel)
         return build(self._workspace, pipelines, select=select, request=request)
 
     def plan(

@@ -57,7 +57,6 @@ def tile_rows(
     _refuse_unfit(view, windows, rows)
     kinds = dict(rows.dtypes)
     columns = _columns(view, windows, _CREATED if windows.created else None)
-    time = F.col(f"`{view.event_timestamp}`")
     chosen = keys_and_times(view, rows)
     if windows.created:
         chosen.append(F.col(f"`{windows.created}`").cast("timestamp").alias(_CREATED))
@@ -69,7 +68,7 @@ def tile_rows(
             value = F.when(F.expr(series.where), value)
         chosen.append(value.alias(series.name))
     chosen.append(_nans(windows, kinds).alias(NANS))
-    rows = rows.select(*chosen).where(time.isNotNull()).dropna(subset=list(view.keys))
+    rows = rows.select(*chosen)
     gathered, tasks = _gathered(rows, view, windows, span, events)
     plain = from_arrow_schema(tile_schema(columns, to_arrow_schema(rows.schema)))
     schema = StructType([_noted(field, windows, kinds) for field in plain.fields])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +20,11 @@ from feature_mart.definitions.check_rules import (
     UniqueArguments,
 )
 from feature_mart.definitions.durations import spoken_duration
+from feature_mart.definitions.problems import counted
 from feature_mart.definitions.project import FeatureMetadata, FeatureView
 from feature_mart.delta.canonical import instant
 from feature_mart.records import EPOCH, MICROSECOND, CheckResult, Interval, Severity, iso
-from feature_mart.windows.tiles import NANS
+from feature_mart.windows.tiles import LOST, NANS
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,8 @@ Judge = Callable[[Sequence[Any], int, Context], tuple[bool, int, str]]
 class Rule:
     """One check, ready to run.
 
-    ``fails`` marks failing rows (null counts as passing); ``measures`` are aggregates for rules about all rows
+    ``fails`` marks failing rows (null counts as passing), each of which stands for as many events as its column
+    ``stands_for`` says, where there is one; ``measures`` are aggregates for rules about all rows
     together, each a function of the condition that a row is kept; ``judge`` turns the measures, the row count and the
     context into (passed, failed, message).
     """
@@ -63,6 +65,7 @@ class Rule:
     measures: tuple[Callable[[Column], Column], ...] = ()
     judge: Judge | None = None
     duplicates_of: tuple[str, ...] = ()
+    stands_for: str | None = None
 
 
 def row_rule(name: str, severity: Severity, fails: Column) -> Rule:
@@ -197,10 +200,11 @@ def engine_rules(view: FeatureView) -> list[Rule]:
     """What the engine itself asks of every view's rows; of those that it makes itself, nothing."""
     if view.windows is not None:
         return []
-    if view.tiles_of is not None:
-        return [row_rule("no NaN, which windows count as null", "warn", F.col(NANS) > 0)]
     required = [*view.keys, *([view.event_timestamp] if view.event_timestamp else [])]
     rules = [row_rule(f"{name} is there", "quarantine", F.col(f"`{name}`").isNull()) for name in required]
+    if view.tiles_of is not None:
+        rules = [replace(rule, stands_for=LOST) for rule in rules]
+        return [*rules, row_rule("no NaN, which windows count as null", "warn", F.col(NANS) > 0)]
     if view.static:
         rules.append(unique_rule("one row per key of a static view", "error", list(view.keys)))
     elif view.event_timestamp is not None:
@@ -227,6 +231,8 @@ def judged(
     if rule.fails is not None:
         failed = measured[0]
         passed, message = failed == 0, f"{failed} of {rows} rows fail"
+        if rule.stands_for is not None:
+            message = f"{counted(failed, 'event')} without it, in no window"
     else:
         assert rule.judge is not None
         passed, failed, message = rule.judge(measured, rows, context)

@@ -155,7 +155,9 @@ def _measure(view: FeatureView, flagged: DataFrame, rules: Sequence[Rule]) -> di
     for number, rule in enumerate(rules):
         if rule.fails is not None:
             counted = rule.fails if rule.severity == "quarantine" else rule.fails & kept
-            wanted.append(F.count_if(counted).alias(f"_{number}_0"))
+            one = F.lit(1) if rule.stands_for is None else F.col(rule.stands_for)
+            found = F.coalesce(F.sum(F.when(counted, one)), F.lit(0))
+            wanted.append(found.alias(f"_{number}_0"))
         elif rule.severity == "quarantine":
             # A row that repeats another is set aside for nothing else.
             wanted.append(F.count_if(F.col(REASON) == F.lit(rule.name)).alias(f"_{number}_0"))

@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 )
 @click.option("--end", metavar="T", default=None, help="The horizon: build up to here (default: now).")
 @click.option("--chunk", metavar="DURATION", default=None, help="Publish intervals in steps of this length, as in 30d.")
+@click.option(
+    "--parallel",
+    metavar="N",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Compute so many chunks of a view at a time; they are published one after the other.",
+)
 @click.option("--select", metavar="VIEW", multiple=True, help="Only this view; may be given several times.")
 @click.option("--full-refresh", is_flag=True, help="Build everything anew and take schema changes as meant.")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def build(
     ctx: click.Context,
     pipelines: tuple[str, ...],
-    start: str | None,
-    end: str | None,
     chunk: str | None,
     select: tuple[str, ...],
-    full_refresh: bool,
     as_json: bool,
+    **as_given: Any,  # start, end, parallel and full_refresh, each of its own type
 ) -> None:
     """Bring pipelines (all where none is named) up to date with their sources."""
     from feature_mart.definitions.durations import parse_duration
@@ -49,9 +54,7 @@ def build(
         store = open_store(ctx, on_event=progress)
         names, pipelines = selected(select, pipelines, store.project.views)
         try:
-            result = store.build(
-                *pipelines, start=start, end=end, chunk=length, select=names, full_refresh=full_refresh
-            )
+            result = store.build(*pipelines, chunk=length, select=names, **as_given)
         finally:
             store.stop()
     if as_json:

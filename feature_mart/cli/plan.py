@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from feature_mart.cli.command import mart_command, open_store, print_json, selected
+from feature_mart.definitions.problems import counted
 from feature_mart.records import Interval, iso
 
 if TYPE_CHECKING:
@@ -92,12 +93,22 @@ def _files(source: SourcePlan) -> str:
 
 
 def _extent(view: ViewPlan) -> str:
-    if view.intervals is None or view.action != "build":
+    if view.action != "build":
         return ""
-    shown = _some(view.intervals)
+    if view.intervals is None:
+        return f"; {_rows(view)}"
+    count = view.interval_count
+    shown = f"{counted(count, 'interval')}, {_rows(view)}: {_some(view.intervals)}" if count else ""
     after = f"what changes in {', '.join(view.known_after)} is known once it is read" if view.known_after else ""
-    known = f"; {shown}" if shown else ""
-    return known + (f"; {after}" if after else "")
+    return "".join(f"; {text}" for text in (shown, after) if text)
+
+
+def _rows(view: ViewPlan) -> str:
+    """The estimate as one: with two digits that count."""
+    rows = view.estimated_rows
+    if rows is None:
+        return "rows unknown"
+    return f"about {int(float(f'{rows:.1e}')):,} row{'' if rows == 1 else 's'}"
 
 
 def _some(intervals: Sequence[Interval]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,15 @@ def flags(values: Array) -> Flags:
 def known(values: Array) -> Flags:
     """Where a column is not null."""
     return flags(values.is_valid())
+
+
+def lacking(rows: pa.Table, names: Sequence[str]) -> Flags:
+    """Which rows have a null in some column of ``names``."""
+    found = np.zeros(len(rows), dtype=np.bool_)
+    for name in names:
+        if rows[name].null_count:
+            found |= ~known(plain(rows[name]))
+    return found
 
 
 def integers(values: Array) -> Integers:

@@ -211,6 +211,7 @@ def _source(project: Project, source: Source) -> dict[str, Any]:
         "event_timestamp": source.event_timestamp,
         "created_timestamp": source.created_timestamp,
         "freshness": _spoken(source.freshness),
+        "clock_skew": _spoken(source.clock_skew),
         "quarantine": None if share is None else {"maximum_share": share},
         "deleted_files": source.deleted_files if source.is_ingested else None,
         "downstream": list(project.downstream(source.name)),

@@ -102,6 +102,9 @@ def read_sources(read: ReadFile[SourcesFile] | None, problems: Problems) -> dict
         schema = dict(entry.schema_ or {})
         _check_address(entry, place)
         _check_schema(entry, schema, place)
+        if entry.clock_skew is not None and entry.event_timestamp is None:
+            message = "a source without event_timestamp takes no clock_skew: its rows have no time"
+            place.tell(("clock_skew",), message, fix="add event_timestamp: …, or remove it")
         sources[name] = Source(
             name=name,
             description=entry.description,
@@ -115,6 +118,7 @@ def read_sources(read: ReadFile[SourcesFile] | None, problems: Problems) -> dict
             event_timestamp=entry.event_timestamp,
             created_timestamp=entry.created_timestamp,
             freshness=entry.freshness,
+            clock_skew=entry.clock_skew,
             quarantine_maximum_share=None if entry.quarantine is None else entry.quarantine.maximum_share,
             deleted_files=entry.deleted_files,
             file=place.file,

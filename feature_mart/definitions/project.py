@@ -17,6 +17,7 @@ from feature_mart.definitions.check_rules import Check, CheckSeverity
 from feature_mart.definitions.online_store import OnlineStore
 from feature_mart.definitions.problems import Problem
 from feature_mart.definitions.secrets import masked_url
+from feature_mart.records import moved
 from feature_mart.windows.spec import Windows
 
 
@@ -75,6 +76,7 @@ class Source:
     event_timestamp: str | None
     created_timestamp: str | None
     freshness: timedelta | None
+    clock_skew: timedelta | None
     quarantine_maximum_share: float | None
     deleted_files: Literal["keep", "drop"]
     file: str
@@ -84,6 +86,10 @@ class Source:
     def is_ingested(self) -> bool:
         """Whether its files are taken into a Delta table of the mart."""
         return self.format in ("csv", "json", "parquet")
+
+    def latest_at(self, now: datetime) -> datetime | None:
+        """The latest event timestamp that is believed at ``now``; None where every one is."""
+        return None if self.clock_skew is None else moved(now, self.clock_skew)
 
     @property
     def columns(self) -> tuple[str, ...] | None:

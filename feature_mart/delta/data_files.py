@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feature_mart.columns.arrow import Array, Integers, column, instants, plain
+from feature_mart.columns.arrow import Array, Integers, column, instants, lacking, plain
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.layout import BUCKET, PERIOD, Layout
 from feature_mart.records import moved
@@ -104,6 +104,13 @@ def _spread(table: pa.Table, target: Target) -> Iterator[tuple[Place, pa.Table]]
     if target.layout is None:
         yield (None, None), table
         return
+    lacks = lacking(table, [*target.keys, *([target.time] if target.time is not None else [])])
+    if lacks.any():
+        # They are set aside before anything is committed, and lie anywhere until then.
+        yield ("all", 1), table.filter(column(lacks))
+        table = table.filter(column(~lacks))
+        if not len(table):
+            return
     periods, numbers = _periods(table, target.time, target.layout)
     codes = bucket_codes([plain(table[name]) for name in target.keys], target.layout.depth)
     base = 1 << target.layout.depth

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Literal
 
 from feature_mart.definitions import FeatureView, Project
 from feature_mart.plan.definition_change import DefinitionChange
-from feature_mart.plan.intervals import OUTDATED
+from feature_mart.plan.intervals import OUTDATED, Covered
 from feature_mart.records import Interval, iso
 
 _SHOWN_FILES = 20
@@ -53,7 +54,8 @@ class ViewPlan:
     is refused where published features would go or change their types, or another program changed its own rows.
 
     ``intervals``: None where the view is built whole. ``known_after``: inputs that the same build brings up to date
-    first; more intervals than those named may have to be built for what changes in them.
+    first; more intervals than those named may have to be built for what changes in them. ``interval_count`` and
+    ``estimated_rows`` speak of the named intervals, or of the whole view; rows are None where nothing tells of them.
     """
 
     view: str
@@ -67,6 +69,8 @@ class ViewPlan:
     horizon: str | None = None
     change: DefinitionChange | None = None
     stale: tuple[Interval, ...] = ()
+    interval_count: int | None = None
+    estimated_rows: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -81,6 +85,8 @@ class ViewPlan:
             "horizon": self.horizon,
             "whole": self.intervals is None,
             "intervals": None if self.intervals is None else [interval.to_json() for interval in self.intervals],
+            "interval_count": self.interval_count,
+            "estimated_rows": self.estimated_rows,
             "known_after": list(self.known_after),
             "made_by_an_earlier_definition": [interval.to_json() for interval in self.stale],
             "definition_change": None
@@ -155,6 +161,26 @@ class Plan:
             "affected": [entry.to_dict() for entry in self.affected],
             "deprecated_in_use": [entry.to_dict() for entry in self.deprecated],
         }
+
+
+def interval_count(intervals: Sequence[Interval], every: timedelta) -> int:
+    """How many intervals of the length ``every`` there are in some ranges."""
+    return sum((interval.end - interval.start) // every for interval in intervals)
+
+
+def estimated_rows(
+    rows: int | None, covered: Sequence[Covered], intervals: Sequence[Interval] | None, every: timedelta
+) -> int | None:
+    """About how many rows a build writes: as many for each interval as the view has for one now.
+
+    Args:
+        rows: those that the view has now; None where that is not known.
+        intervals: those to build; None for all of a view that is built whole.
+    """
+    if rows is None or intervals is None:
+        return rows
+    held = interval_count([entry.interval for entry in covered], every)
+    return round(rows * interval_count(intervals, every) / held) if held else None
 
 
 def affected_by_views(project: Project, changing: Sequence[str]) -> tuple[Affected, ...]:

@@ -65,6 +65,7 @@ class ViewState:
 class Request:
     """What a build was asked for: a backfill's ``start``, the horizon ``end``, the length of a ``chunk``, all anew.
 
+    ``parallel``: how many chunks of a view may be computed at the same time.
     ``named``: the views that were asked for by name, which releases those that are on hold.
     """
 
@@ -73,6 +74,7 @@ class Request:
     chunk: timedelta | None = None
     full_refresh: bool = False
     named: tuple[str, ...] = ()
+    parallel: int = 1
 
 
 @dataclass(frozen=True)

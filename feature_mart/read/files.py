@@ -176,7 +176,10 @@ def refuse_vanished(name: str, files: Iterable[SourceFile]) -> None:
 
 @dataclass(frozen=True)
 class KnownFile:
-    """A file as the source's table remembers it."""
+    """A file as the source's table remembers it.
+
+    ``next_due``: the first event timestamp among its rows that were set aside as later than the clock allows.
+    """
 
     name: str
     size: int
@@ -184,6 +187,7 @@ class KnownFile:
     digest: str
     rows: int
     quarantined: int
+    next_due: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -201,18 +205,28 @@ class FileChanges:
         return self.added + self.replaced
 
 
-def compare_files(name: str, files: Iterable[SourceFile], known: Mapping[str, KnownFile]) -> FileChanges:
-    """What is new, changed and gone. Only files whose size or time differ from what is known are opened."""
+def compare_files(
+    name: str, files: Iterable[SourceFile], known: Mapping[str, KnownFile], latest: datetime | None = None
+) -> FileChanges:
+    """What is new, changed and gone. Only files whose size or time differ from what is known are opened.
+
+    Args:
+        latest: a file with rows that were set aside as later than the clock allowed, and lie no later than this, counts
+            as changed.
+    """
     listed = list(files)
+    due = {file.name for file in known.values() if latest and file.next_due and file.next_due <= latest}
     touched = [
         file
         for file in listed
         if file.name not in known
+        or file.name in due
         or (file.size, file.modified_at) != (known[file.name].size, known[file.name].modified_at)
     ]
     digested = with_digests(name, touched)
     added = tuple(file for file in digested if file.name not in known)
-    replaced = tuple(file for file in digested if file.name in known and file.digest != known[file.name].digest)
+    known_ones = [file for file in digested if file.name in known]
+    replaced = tuple(file for file in known_ones if file.name in due or file.digest != known[file.name].digest)
     there = {file.name for file in listed}
     gone = tuple(sorted(set(known) - there))
     return FileChanges(added, replaced, gone, len(listed) - len(added) - len(replaced))

@@ -21,7 +21,8 @@ from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from feature_mart.definitions import Source
-from feature_mart.delta.canonical import row_text
+from feature_mart.definitions.durations import format_duration
+from feature_mart.delta.canonical import instant, row_text
 from feature_mart.delta.damage import full_disk
 from feature_mart.delta.errors import SPARK_ERRORS, first_lines, is_full_disk
 from feature_mart.delta.layout import PERIOD
@@ -47,6 +48,8 @@ MARKER_SCHEMA = (
     f"{FILE} string, _file_size bigint, _file_modified_at timestamp, _file_digest string, _file_rows bigint, "
     "_file_quarantined bigint"
 )
+# Of a source with a clock skew only: when the first row of a file that was set aside as too late may come in.
+DUE = "_file_due"
 MARKER_COLUMNS = tuple(column.split()[0] for column in MARKER_SCHEMA.split(", "))
 _EXAMPLES = 3
 
@@ -55,6 +58,8 @@ def declaration_hash(source: Source, root: Path) -> str:
     """What the rows of a source's table depend on beside its files; another one means reading all files anew."""
     base, pattern = base_and_pattern(source.path or "", root)
     facts = [source.format, list(source.schema.items()), source.options, source.event_timestamp, base, pattern]
+    if source.clock_skew is not None:
+        facts.append(format_duration(source.clock_skew))
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
@@ -68,6 +73,7 @@ class IngestPlan:
     changes: FileChanges
     known: Mapping[str, KnownFile]
     is_new_declaration: bool
+    now: datetime
 
     @property
     def dropped(self) -> tuple[str, ...]:
@@ -80,9 +86,10 @@ class IngestPlan:
         return bool(self.changes.to_read or self.dropped or self.is_new_declaration)
 
 
-def known_files(table: Table, version: int) -> dict[str, KnownFile]:
-    """The files that a version of a source's table was made from."""
-    rows = table.bookkeeping_rows(version, (PERIOD, FILES_PARTITION), MARKER_COLUMNS)
+def known_files(table: Table, version: int, *, with_due: bool = False) -> dict[str, KnownFile]:
+    """The files that a version of a source's table was made from; of a source with a clock skew, `DUE` too."""
+    columns = (*MARKER_COLUMNS, DUE) if with_due else MARKER_COLUMNS
+    rows = table.bookkeeping_rows(version, (PERIOD, FILES_PARTITION), columns)
     return {
         row[FILE]: KnownFile(
             row[FILE],
@@ -91,16 +98,20 @@ def known_files(table: Table, version: int) -> dict[str, KnownFile]:
             row["_file_digest"],
             row["_file_rows"],
             row["_file_quarantined"],
+            as_utc(row[DUE]) if with_due and row[DUE] is not None else None,
         )
         for row in rows
     }
 
 
-def plan_ingest(source: Source, root: Path, table: Table, last: Commit | None, *, anew: bool) -> IngestPlan:
+def plan_ingest(
+    source: Source, root: Path, table: Table, last: Commit | None, *, now: datetime, anew: bool
+) -> IngestPlan:
     """Compares the files that are there with those that the table was made from.
 
     Args:
         last: the last commit of ours to the table, or None where it does not exist.
+        now: the run's clock, beyond which, by the source's clock skew, event timestamps are not believed.
         anew: read everything again, whatever is known.
     """
     assert source.path is not None
@@ -110,7 +121,8 @@ def plan_ingest(source: Source, root: Path, table: Table, last: Commit | None, *
     provenance = {} if last is None or last.provenance is None else last.provenance
     is_new = last is None or anew or provenance.get("definition_hash") != declaration
     current = None if last is None else table.current()
-    known = {} if current is None else known_files(table, current.version)
+    with_due = source.clock_skew is not None and not is_new
+    known = {} if current is None else known_files(table, current.version, with_due=with_due)
     if is_new:
         changes = compare_files(source.name, files, {})
         # Files of the same folder that are gone keep their rows; those of another folder are another data set.
@@ -118,8 +130,8 @@ def plan_ingest(source: Source, root: Path, table: Table, last: Commit | None, *
         gone = tuple(sorted(set(known) - {file.name for file in files})) if same_place else ()
         changes = FileChanges(changes.added, (), gone, 0)
     else:
-        changes = compare_files(source.name, files, known)
-    return IngestPlan(source, base, declaration, changes, known, is_new)
+        changes = compare_files(source.name, files, known, source.latest_at(now))
+    return IngestPlan(source, base, declaration, changes, known, is_new, now)
 
 
 @dataclass(frozen=True)
@@ -157,7 +169,8 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
     source = plan.source
     with _file_errors(source, plan.changes.to_read):
         loaded = FILE_FORMATS[source.format](spark, source, plan.base, plan.changes.to_read)
-    frame = _with_time_reason(loaded.frame, source).persist(StorageLevel.MEMORY_AND_DISK)
+    frame = _with_time_reason(loaded.frame, source)
+    frame = _with_due(frame, source, plan.now).persist(StorageLevel.MEMORY_AND_DISK)
     try:
         with _file_errors(source, plan.changes.to_read):
             counts = _counts(frame, source)
@@ -172,7 +185,7 @@ def read_files(spark: SparkSession, plan: IngestPlan, previous: DataFrame | None
         frame.unpersist()
         raise
     kept = plan.changes.gone if plan.is_new_declaration and source.deleted_files == "keep" else ()
-    rows = frame.where(F.col(REASON).isNull()).drop(REASON, RAW)
+    rows = frame.where(F.col(REASON).isNull()).drop(REASON, RAW, DUE)
     if kept and previous is not None:
         rows = rows.unionByName(_kept_rows(previous, source, kept))
     return Ingested(
@@ -220,6 +233,22 @@ def _with_time_reason(frame: DataFrame, source: Source) -> DataFrame:
     )
 
 
+def _with_due(frame: DataFrame, source: Source, now: datetime) -> DataFrame:
+    """With `DUE`: the time of a row that lies later than the clock allows, which is set aside until then."""
+    latest = source.latest_at(now)
+    if latest is None:
+        return frame.withColumn(DUE, F.lit(None).cast("timestamp"))
+    assert source.event_timestamp is not None and source.clock_skew is not None
+    time = quoted_name(source.event_timestamp).cast("timestamp")
+    frame = frame.withColumn(DUE, F.when(F.col(REASON).isNull() & (time > F.expr(instant(latest))), time))
+    is_due, raw = F.col(DUE).isNotNull(), row_text(list(source.schema))
+    skew = format_duration(source.clock_skew)
+    reason = F.lit(f"{source.event_timestamp}: more than the clock_skew of {skew} after the run, {iso(now)}")
+    return frame.withColumns(
+        {REASON: F.when(is_due, reason).otherwise(F.col(REASON)), RAW: F.when(is_due, raw).otherwise(F.col(RAW))}
+    )
+
+
 def _counts(frame: DataFrame, source: Source) -> list[Row]:
     fits = F.col(REASON).isNull()
     time = F.lit(None) if source.event_timestamp is None else quoted_name(source.event_timestamp)
@@ -231,6 +260,7 @@ def _counts(frame: DataFrame, source: Source) -> list[Row]:
             F.count_if(~fits).alias("bad"),
             F.min(F.when(fits, F.unix_micros(when))).alias("earliest"),
             F.max(F.when(fits, F.unix_micros(when))).alias("latest"),
+            F.min(F.unix_micros(DUE)).alias("due"),
             *[F.max(quoted_name(name).isNotNull()).alias(f"has_{name}") for name in _may_be_absent(source)],
         )
         .orderBy(FILE)
@@ -301,16 +331,19 @@ def _markers(spark: SparkSession, plan: IngestPlan, counts: list[Row], kept: tup
 
     def marker(file: SourceFile) -> tuple[object, ...]:
         row = found.get(file.name)
-        good, bad = (0, 0) if row is None else (row["good"], row["bad"])
-        return (file.name, file.size, iso(file.modified_at), file.digest, good, bad)
+        good, bad, due = (0, 0, None) if row is None else (row["good"], row["bad"], _instant(row["due"]))
+        when = None if due is None else iso(due)
+        return (file.name, file.size, iso(file.modified_at), file.digest, good, bad, when)
 
     rows = [marker(file) for file in plan.changes.to_read]
     for name in kept:
         known = plan.known[name]
-        rows.append((name, known.size, iso(known.modified_at), known.digest, known.rows, known.quarantined))
+        rows.append((name, known.size, iso(known.modified_at), known.digest, known.rows, known.quarantined, None))
     # Times go in as text: Python's own conversion of a datetime loses years outside 1900 to 2100 to calendar rules.
-    texts = spark.createDataFrame(rows, MARKER_SCHEMA.replace("timestamp", "string"))
-    return texts.withColumn("_file_modified_at", F.col("_file_modified_at").cast("timestamp"))
+    texts = spark.createDataFrame(rows, f"{MARKER_SCHEMA}, {DUE} timestamp".replace("timestamp", "string"))
+    times = {name: F.col(name).cast("timestamp") for name in ("_file_modified_at", DUE)}
+    markers = texts.withColumns(times)
+    return markers if plan.source.clock_skew is not None else markers.drop(DUE)
 
 
 def _files_after(plan: IngestPlan, kept: tuple[str, ...]) -> dict[str, str]:

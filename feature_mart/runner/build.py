@@ -45,13 +45,18 @@ def build(
     """Builds ``pipelines`` (all where none is named), or those of their views that ``select`` names.
 
     Raises:
-        UsageError: an unknown pipeline or view, or a range that ends before it starts.
+        UsageError: an unknown pipeline or view, a range that ends before it starts, or parallel work without chunks.
         MartError: a step failed; what was published before it stays, nothing of the failed view was published.
     """
     request = replace(request or Request(), named=tuple(select))
     views = selected_views(workspace, pipelines, select)
     if request.start and request.end and request.start >= request.end:
         raise UsageError("--start must be before --end.")
+    if request.parallel < 1 or (request.parallel > 1 and request.chunk is None):
+        raise UsageError(
+            f"--parallel {request.parallel}: it says how many chunks are computed at a time, 1 or more, and needs "
+            "--chunk. Add --chunk 30d, for example."
+        )
     run = workspace.new_run(request.end)
     with telling(workspace) as emitter, Told(emitter, workspace, run):
         work = _Build(workspace, run, request, {view.name: view for view in views}, emitter)
@@ -203,6 +208,7 @@ def _with_state_left(error: MartError, views: Sequence[str], done: Mapping[str, 
     """The same error, its text ending with what was published and what to run next."""
     built = {name: result for name, result in done.items() if isinstance(result, ViewBuild)}
     published = [name for name in views if name in built and built[name].committed]
+    published += [error.facts["published"]] if "published" in error.facts else []
     left = [name for name in views if name not in built]
     lines = [error.message, ""]
     lines.append(

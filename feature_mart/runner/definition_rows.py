@@ -18,6 +18,7 @@ from feature_mart.delta.bucket_files import DataFile, bucket_tasks, rows_between
 from feature_mart.read.inputs import cut, rows_of
 from feature_mart.records import EARLIEST, EPOCH, MICROSECOND, as_utc, ceil_to, floor_to, moved
 from feature_mart.runner.ingest import Input
+from feature_mart.windows.tiles import LOST
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def rows_of_inputs(spark: SparkSession, view: FeatureView, inputs: Mapping[str, 
         return run_definition(spark, view, inputs, span)
     every = view.materialize.every
     start = floor_to(span.end, every) if span.start is None else ceil_to(span.start, every)
-    tiles = tile_rows(spark, view.tiles, inputs, Range(None, span.end)).frame()
+    tiles = tile_rows(spark, view.tiles, inputs, Range(None, span.end)).frame().where(F.col(LOST) == 0)
     rows = window_rows(view, tiles, Slices(moved(start, -every), floor_to(span.end, every), is_start=True))
     return with_derived(view, rows.frame())
 

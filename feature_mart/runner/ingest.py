@@ -108,7 +108,9 @@ class _Task:
 
 def _ingest_files(task: _Task, *, anew: bool) -> bool:
     tell, name = task.workspace.tell, task.source.name
-    plan = files.plan_ingest(task.source, task.workspace.project.root, task.table, task.last, anew=anew)
+    plan = files.plan_ingest(
+        task.source, task.workspace.project.root, task.table, task.last, now=task.run.started_at, anew=anew
+    )
     if not plan.is_needed:
         tell(Event("skipped", name, f"{counted(plan.changes.unchanged, 'file')}, none new"))
         return False

@@ -24,6 +24,8 @@ from feature_mart.plan.preview import (
     ViewPlan,
     affected_by_views,
     deprecated_in_use,
+    estimated_rows,
+    interval_count,
     moment,
     stale_ranges,
 )
@@ -90,7 +92,7 @@ def _source_plan(workspace: Workspace, source: Source) -> SourcePlan:
     if source.format == "jdbc":
         reason = "a database table is read, and compared with what is there"
         return SourcePlan(source.name, owner, "read anew", reason, version)
-    plan = plan_ingest(source, workspace.project.root, table, last, anew=False)
+    plan = plan_ingest(source, workspace.project.root, table, last, now=workspace.now(), anew=False)
     changes = plan.changes
     files = {
         "added": tuple(file.name for file in changes.added),
@@ -235,11 +237,13 @@ class _Planner:
         refused = foreign_refusal(view, state, self.request)
         if refused is None and step.action == "build":
             refused = self._refused(view, state, change)
+        action = "refused" if refused else "blocked" if is_blocked else step.action
+        count, rows = self._extent(view, state, step) if action == "build" else (None, None)
         return ViewPlan(
             view=view.name,
             pipeline=view.pipeline,
             owner=view.owner,
-            action="refused" if refused else "blocked" if is_blocked else step.action,
+            action=action,
             reason=refused or step.reason,
             intervals=step.intervals,
             known_after=tuple(unknown) if step.intervals is not None else (),
@@ -247,7 +251,18 @@ class _Planner:
             horizon=moment(step.horizon),
             change=change,
             stale=() if state is None else stale_ranges(state.covered, view.definition_hash),
+            interval_count=count,
+            estimated_rows=rows,
         )
+
+    def _extent(self, view: FeatureView, state: ViewState | None, step: Step) -> tuple[int | None, int | None]:
+        """How many intervals the step has, and about how many rows it writes, as far as the log tells."""
+        every, intervals = view.materialize.every, step.intervals
+        count = None if intervals is None else interval_count(intervals, every)
+        if state is None:
+            return count, None
+        rows = self.workspace.tables.table(view.name).log.row_count(state.version)
+        return count, estimated_rows(rows, state.covered, intervals, every)
 
 
 def _spoilt_text(names: Sequence[str]) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
 
 from pyspark.sql import functions as F
 
@@ -18,15 +19,15 @@ from feature_mart.delta.canonical import instant
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, expected_state, require_state
+from feature_mart.errors import MartError
 from feature_mart.history.restore import release
 from feature_mart.plan.definition_change import definition_record
-from feature_mart.plan.intervals import chunks, covered_after
+from feature_mart.plan.intervals import covered_after
 from feature_mart.plan.steps import Request, Step, ViewState, clock_remark
 from feature_mart.records import (
     EPOCH,
     MICROSECOND,
     CheckReport,
-    Interval,
     Provenance,
     Run,
     TableVersion,
@@ -34,8 +35,11 @@ from feature_mart.records import (
     iso,
     moved,
 )
+from feature_mart.runner.ahead import worked_ahead
 from feature_mart.runner.definition_rows import definition_rows, has_margin
 from feature_mart.runner.ingest import Input
+from feature_mart.runner.parts import parts_of
+from feature_mart.runner.remarks import remark_on_inputs
 from feature_mart.runner.view_files import Written, target_of, write
 from feature_mart.runner.view_plan import plan_step, refuse_foreign, view_state
 from feature_mart.runner.workspace import Event, Workspace
@@ -55,6 +59,10 @@ class ViewBuild:
     committed: bool
     quarantined: int = 0
     warnings: tuple[str, ...] = ()
+
+
+# Rows with their report; and the files that they are in, where tasks wrote them.
+Computed = tuple[Checked, Written | None]
 
 
 @dataclass(frozen=True)
@@ -95,29 +103,74 @@ def build_view(
         workspace.tell(Event("skipped", view.name, step.reason))
         return ViewBuild(view.name, step.reason, task.table.pinned(), 0, committed=False)
     workspace.tell(Event("started", view.name, step.reason))
-    if step.intervals is not None:
-        _remark_on_rows_without_time(task)
-    if view.tiles_of is not None:
-        _remark_on_rows_to_come(task)
+    remark_on_inputs(workspace, view, inputs, in_intervals=step.intervals is not None)
     parts = parts_of(step, request.chunk, view)
+    reports, version = _build_parts(task, parts, state, expected, at_once=_at_once(view, step, request))
+    return _told(task, step, reports, task.table.pinned(version))
+
+
+def _at_once(view: FeatureView, step: Step, request: Request) -> int:
+    """How many chunks may be computed at the same time: one, where a chunk depends on what those before it published.
+
+    So do checks that look at the view as a whole, and rows of another schema than the published one.
+    """
+    looks_at_all = any(check.kind in ("row_count", "row_count_change", "freshness") for check in view.checks)
+    return 1 if step.replaces_schema or looks_at_all else request.parallel
+
+
+def _build_parts(
+    task: Task, parts: Sequence[Step], state: ViewState | None, expected: Expected, *, at_once: int
+) -> tuple[list[CheckReport], int]:
+    """Computes the parts of a step, several at a time where that is allowed, and commits them one after the other.
+
+    Returns:
+        The report of each part, and the version that the last one made.
+    """
     reports: list[CheckReport] = []
     version = 0
-    for number, part in enumerate(parts, start=1):
-        checked, written = _compute(task, part, state)
-        try:
-            with discarded_on(NOT_COMMITTED, None if written is None else written.files.target):
-                result = _publish(task, part, state, expected, checked, written)
-        finally:
-            checked.release()
-        version = result.version
-        expected, state = expected_state(task.table), view_state(task.table)
-        refuse_foreign(view, state)  # the change may have come while this part was made
-        reports.append(checked.report)
-        if len(parts) > 1:
-            ranges = ", ".join(map(str, part.intervals or ()))
-            text = f"chunk {number} of {len(parts)}: {ranges}, {counted(result.rows, 'row')}"
-            workspace.tell(Event("progress", view.name, text, number, len(parts)))
-    return _told(task, step, reports, task.table.pinned(version))
+
+    def compute(part: Step) -> Computed:
+        return _compute(task, part, state)
+
+    def computed() -> Generator[Computed]:
+        # Of a new view the first part says in which types the others are published.
+        alone = 1 if state is None else 0
+        yield from worked_ahead(parts[:alone], compute, _drop, at_once=1)
+        yield from worked_ahead(parts[alone:], compute, _drop, at_once=at_once)
+
+    try:
+        with closing(computed()) as found:
+            for number, (part, (checked, written)) in enumerate(zip(parts, found, strict=True), start=1):
+                try:
+                    with discarded_on(NOT_COMMITTED, None if written is None else written.files.target):
+                        result = _publish(task, part, state, expected, checked, written)
+                finally:
+                    checked.release()
+                version = result.version
+                expected, state = expected_state(task.table), view_state(task.table)
+                refuse_foreign(task.view, state)  # the change may have come while this part was made
+                reports.append(checked.report)
+                _tell_progress(task, part, result, number, len(parts))
+    except MartError as error:
+        if reports:
+            error.facts["published"] = f"{task.view.name}, chunks 1 to {len(reports)} of {len(parts)}"
+        raise
+    return reports, version
+
+
+def _drop(computed: Computed) -> None:
+    checked, written = computed
+    checked.release()
+    if written is not None:
+        written.files.discard()
+
+
+def _tell_progress(task: Task, part: Step, result: WriteResult, number: int, total: int) -> None:
+    if total == 1:
+        return
+    ranges = ", ".join(map(str, part.intervals or ()))
+    text = f"chunk {number} of {total}: {ranges}, {counted(result.rows, 'row')}"
+    task.workspace.tell(Event("progress", task.view.name, text, number, total))
 
 
 def _release(task: Task, expected: Expected) -> ViewBuild:
@@ -126,32 +179,6 @@ def _release(task: Task, expected: Expected) -> ViewBuild:
     reason = "released from hold; its rows are up to date"
     task.workspace.tell(Event("done", task.view.name, f"version {result.version}, {reason}"))
     return ViewBuild(task.view.name, reason, task.table.pinned(result.version), 0, committed=True)
-
-
-def _remark_on_rows_without_time(task: Task) -> None:
-    """Says how many rows can be in no interval. Of ingested files none can: they were set aside as they came in."""
-    for entry in task.inputs.values():
-        source = task.workspace.project.sources.get(entry.name)
-        if source is None or entry.event_timestamp is None or source.format not in ("delta", "table", "jdbc"):
-            continue
-        nulls = entry.table.instants(entry.event_timestamp, entry.version.version).nulls
-        if nulls:
-            text = f"rows of {entry.name} without {entry.event_timestamp}, which are in no interval: {nulls}"
-            task.workspace.tell(Event("remark", task.view.name, text))
-
-
-def _remark_on_rows_to_come(task: Task) -> None:
-    """Says how many events are said to be later than now: they are in no window before their time has come."""
-    now = task.workspace.now()
-    for entry in task.inputs.values():
-        if entry.event_timestamp is None or entry.latest is None or entry.latest <= now:
-            continue
-        later = F.col(f"`{entry.event_timestamp}`") > F.expr(instant(now))
-        count = entry.table.read(entry.version.version).where(later).count()
-        text = (
-            f"rows of {entry.name} with a time to come, up to {iso(entry.latest)}, which are in no window yet: {count}"
-        )
-        task.workspace.tell(Event("remark", task.view.name, text))
 
 
 def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: TableVersion) -> ViewBuild:
@@ -168,55 +195,7 @@ def _told(task: Task, step: Step, reports: Sequence[CheckReport], version: Table
     return ViewBuild(name, step.reason, version, rows, True, aside, warnings)
 
 
-def parts_of(step: Step, chunk: timedelta | None, view: FeatureView) -> list[Step]:
-    """The step in chunks. Only the first one tells which ranges inputs have changed: later ones must not forget it."""
-    if step.intervals is None:
-        return [step]
-    if chunk is not None and step.grows_from is not None and not step.replaces_everything:
-        return _leftward(step, chunk, view)
-    groups = chunks(step.intervals, chunk, view.materialize.every)
-    return [
-        replace(
-            step,
-            intervals=group,
-            affected=step.affected if number == 0 else (),
-            # In chunks, old rows stay readable until their own range is replaced, unless their schema has to go.
-            replaces_everything=step.replaces_everything and number == 0 and (len(groups) == 1 or step.replaces_schema),
-        )
-        for number, group in enumerate(groups)
-    ]
-
-
-def _leftward(step: Step, chunk: timedelta, view: FeatureView) -> list[Step]:
-    """The chunks of a windowed view whose range grows to the left: from where it begins now, backwards.
-
-    So the range stays one that has no gap. The boundary at which it began is made anew each time, as its rows there are
-    those of all entities that had a value, and no longer the first.
-    """
-    every, begins = view.materialize.every, step.grows_from
-    assert begins is not None
-    seam = begins + every
-    spans = step.intervals or ()
-    grown = [Interval(span.start, min(span.end, seam)) for span in spans if span.start < seam]
-    rest = [Interval(max(span.start, seam), span.end) for span in spans if span.end > seam]
-    groups = chunks(grown, chunk, every)
-    parts = [
-        replace(
-            step,
-            begin=group[0].start,
-            # Stopped in between, it has been told to begin no earlier than it does.
-            start=None if step.start is None else group[0].start + every,
-            intervals=tuple(Interval(span.start, min(span.end + every, seam)) for span in group),
-            affected=(),
-        )
-        for group in reversed(groups)
-    ]
-    later = [replace(step, intervals=tuple(group), affected=()) for group in chunks(rest, chunk, every)]
-    first = replace(parts[0], affected=step.affected)
-    return [first, *parts[1:], *later]
-
-
-def _compute(task: Task, step: Step, state: ViewState | None) -> tuple[Checked, Written | None]:
+def _compute(task: Task, step: Step, state: ViewState | None) -> Computed:
     """Runs the definition over the step's ranges and checks what comes out; in files, where that is the quicker way."""
     view = task.view
     made = definition_rows(task.workspace.session(), view, task.inputs, _spans(step), begin=step.begin)
@@ -303,12 +282,14 @@ def _publish(
         require_state(task.table, expected)
         _set_aside(task, step, checked, provenance)
     intent = Intent(provenance, expected, replaces, step.replaces_schema, _services(task))
-    files = None if written is None or checked.report.quarantined else written.files
+    # Chunks before it, published since it was computed, may ask for another way of making room.
+    is_other = checked.report.quarantined or replaces.condition is not None
+    files = None if written is None or is_other else written.files
     result = publish(
         task.view, checked.rows, task.table, report=checked.report, intent=intent, extent=extent, files=files
     )
     if written is not None and files is None:
-        written.files.discard()  # Spark wrote the rows that stay once more, without those that were set aside
+        written.files.discard()  # Spark wrote the rows that stay once more
     return result
 
 

@@ -19,23 +19,26 @@ from feature_mart.columns.arrow import (
     instants,
     integers,
     known,
+    lacking,
     picked,
     plain,
     slices_of,
 )
 from feature_mart.columns.codes import coded, entity_codes
-from feature_mart.records import MICROSECOND
+from feature_mart.records import EPOCH, MICROSECOND
 from feature_mart.windows.partials import PARTIALS, Runs
 from feature_mart.windows.tiles_names import tile_column
 
 NANS = "_nans"
+# How many events a row counts that have no place in a tile: they lack a key or their time.
+LOST = "_lost"
 
 
 @dataclass(frozen=True)
 class TileColumns:
     """The columns of events and tiles: join keys, event and created timestamp, and partials of each series by name.
 
-    Beside these, both have `NANS`.
+    Beside these, both have `NANS`, and tiles have `LOST`.
     """
 
     keys: tuple[str, ...]
@@ -56,17 +59,42 @@ def tile_schema(columns: TileColumns, events: pa.Schema) -> pa.Schema:
     for series, partials in columns.series.items():
         kind = events.field(series).type
         fields += [pa.field(tile_column(series, name), PARTIALS[name].tile_type(kind)) for name in partials]
-    return pa.schema([*fields, pa.field(NANS, pa.int64())])
+    return pa.schema([*fields, pa.field(NANS, pa.int64()), pa.field(LOST, pa.int64())])
 
 
 def tiles_of(events: pa.Table, columns: TileColumns) -> pa.Table:
     """The tiles of all events, by entity and time; those without any value or NaN are left out.
 
+    Events without a key or their time are in no tile. Rows of their own count them (`LOST`), by what they do have.
+
     Args:
-        events: keys and event timestamp without nulls, a column per series, null where an event has no value, and
-            `NANS`: how many of its values were NaN, which count as null.
+        events: keys and event timestamp, a column per series, null where an event has no value, and `NANS`: how many
+            of its values were NaN, which count as null.
     """
     schema = tile_schema(columns, events.schema)
+    is_lost = lacking(events, (*columns.keys, columns.time))
+    if not is_lost.any():
+        return _tiles(events, columns, schema)
+    lost, kept = events.filter(column(is_lost)), events.filter(column(~is_lost))
+    return pa.concat_tables([_tiles(kept, columns, schema), _counts(lost, columns, schema)])
+
+
+def _counts(lost: pa.Table, columns: TileColumns, schema: pa.Schema) -> pa.Table:
+    times = plain(lost[columns.time])
+    slices = boundaries(slices_of(pc.fill_null(times, EPOCH), columns.step), columns.step)
+    by = {name: plain(lost[name]) for name in columns.keys}
+    by[columns.time] = pc.if_else(times.is_valid(), slices, None).cast(times.type)
+    counted = pa.table(by).group_by([*columns.keys, columns.time], use_threads=False).aggregate([([], "count_all")])
+    given = {
+        **{name: counted[name] for name in by},
+        LOST: counted["count_all"],
+        NANS: column(np.zeros(len(counted), dtype=np.int64)),
+    }
+    arrays = [given[field.name] if field.name in given else pa.nulls(len(counted), field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _tiles(events: pa.Table, columns: TileColumns, schema: pa.Schema) -> pa.Table:
     if not events.num_rows:
         return schema.empty_table()
     entities, first_rows = entity_codes([plain(events[name]) for name in columns.keys])
@@ -89,6 +117,7 @@ def tiles_of(events: pa.Table, columns: TileColumns) -> pa.Table:
         times.cast(schema.field(columns.time).type),
         *(array for arrays, _ in found for array in arrays),
         column(nans),
+        column(np.zeros(len(starts), dtype=np.int64)),
     ]
     has_values = np.logical_or.reduce([nans > 0, *(counted for _, counted in found)])
     return pa.Table.from_arrays(arrays, schema=schema).filter(column(has_values))

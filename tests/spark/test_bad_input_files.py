@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 from pyspark.sql import SparkSession
 
-from feature_mart import FeatureStore, TransientError
+from feature_mart import FeatureStore, SourceError, TransientError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
 from feature_mart.runner.workspace import Event, ignore
@@ -259,3 +259,44 @@ def test_two_thousand_columns(started_spark: SparkSession, tmp_path: Path, featu
     assert [tuple(entry) for entry in found] == [("v0", "v999", "v1999")]
     aside = store.query("select reason from orders__quarantine").collect()
     assert [entry[0] for entry in aside] == ["not 2002 fields, as the header has"]
+
+
+def test_rows_ahead_of_the_clock_wait_in_the_quarantine_until_their_time(
+    started_spark: SparkSession, tmp_path: Path
+) -> None:
+    root = write_tiny_mart(tmp_path)
+    sources = (root / "metadata/sources.yml").read_text().rstrip()
+    ahead = f"{HEADER}3,on,2011-01-03 12:10:00,1.0\n3,off,2011-01-03 12:10:00.000001,2.0\n3,far,2011-02-01,3.0\n"
+    write_files(root, {"metadata/sources.yml": f"{sources}\n    clock_skew: 10m\n", "data/orders/ahead.csv": ahead})
+
+    def build(now: str) -> tuple[list[str], list[str], list[str]]:
+        told: list[Event] = []
+        store = FeatureStore(root, spark=engine_session(started_spark), now=FixedClock(now), on_event=told.append)
+        store.build()
+        read = store.query("select order_no from orders where customer_id = 3 order by all").collect()
+        aside = store.query("select reason || ' | ' || raw from orders__quarantine order by all").collect()
+        return (
+            [row[0] for row in read],
+            [row[0] for row in aside],
+            [event.text for event in told if event.subject == "orders" and event.kind in ("done", "skipped")],
+        )
+
+    reason = "ordered_at: more than the clock_skew of 10m after the run, 2011-01-03T12:00:00Z"
+    far = '{"customer_id":3,"order_no":"far","ordered_at":"2011-02-01T00:00:00.000000Z","amount":3.0}'
+    off = '{"customer_id":3,"order_no":"off","ordered_at":"2011-01-03T12:10:00.000001Z","amount":2.0}'
+    first = (["on"], [f"{reason} | {far}", f"{reason} | {off}"], ["3 files, 4 rows, 2 set aside"])
+    assert build(NOW) == first
+    assert build(NOW) == (*first[:2], ["3 files, none new"])
+
+    read, aside, said = build("2011-01-03T12:00:00.000001Z")
+    assert (read, said) == (["off", "on"], ["1 file, 2 rows, 1 set aside"])
+    assert aside == [f"{reason.removesuffix('Z')}.000001Z | {far}"]
+    read, aside, said = build("2011-03-01T00:00:00Z")
+    assert (read, aside, said) == (["far", "off", "on"], [], ["1 file, 3 rows"])
+
+    limited = f"{sources}\n    clock_skew: 10m\n    quarantine: {{maximum_share: 0.1}}\n"
+    write_files(root, {"metadata/sources.yml": limited, "data/orders/ahead.csv": f"{HEADER}3,far,2012-02-01,3.0\n"})
+    with pytest.raises(SourceError) as caught:
+        store_of(started_spark, root).build()
+    assert "1 of 1 new rows (100.00%) do not fit" in str(caught.value)
+    assert "ordered_at: more than the clock_skew of 10m after the run" in str(caught.value)

@@ -24,6 +24,7 @@ from feature_mart.read.ingest import plan_ingest, read_files
 from feature_mart.runner.workspace import Event
 from feature_mart.testing import FixedClock, write_tiny_mart
 
+NOW = datetime(2011, 1, 3, 12, tzinfo=timezone.utc)
 SCHEMA = {"id": "bigint", "name": "string"}
 
 
@@ -68,7 +69,7 @@ def read(spark: SparkSession, tmp_path: Path, declared: Source) -> READ:
             declared, format=kind, path="in/*", options=dict(options or {}), schema=dict(schema), event_timestamp=None
         )
         table = Table(TableAddress("orders", uri=str(tmp_path / "none")), lambda: spark)
-        found = read_files(spark, plan_ingest(source, tmp_path, table, None, anew=False), None)
+        found = read_files(spark, plan_ingest(source, tmp_path, table, None, now=NOW, anew=False), None)
         try:
             rows = sorted((tuple(row) for row in found.rows.select(*schema).collect()), key=_by_first)
             aside = sorted(tuple(row) for row in found.quarantined.collect())
@@ -425,6 +426,7 @@ def test_delta_and_catalog_tables_are_read_in_place_at_the_pinned_version(
             format: {kind}
             {place}
             event_timestamp: ordered_at
+            clock_skew: 22h
         """
     root = write_tiny_mart(tmp_path / "mart", {"metadata/sources.yml": declaration})
     store = FeatureStore(root, spark=spark, now=FixedClock("2011-01-04T12:00:00Z"), on_event=told.append)
@@ -441,9 +443,12 @@ def test_delta_and_catalog_tables_are_read_in_place_at_the_pinned_version(
         assert [event for event in told if event.kind == "remark"] == []
         add(3, None)
         add(4, 3)
+        add(5, 5)
+        add(6, 6)
         store.build()
         assert [event.text for event in told if event.kind == "remark"] == [
-            "rows of orders without ordered_at, which are in no interval: 1"
+            "rows of orders without ordered_at, which are in no interval: 1",
+            "rows of orders with ordered_at more than the clock_skew of 22h after now, which are not built yet: 1",
         ]
         assert sorted(row["customer_id"] for row in store.table("customer_orders").collect()) == [1, 2, 4]
         assert [

@@ -84,6 +84,7 @@ def test_before_the_first_build_all_is_new_and_files_are_named(chain: OPEN) -> N
     (source,) = plan["sources"]
     assert (source["action"], source["reason"], source["version"]) == ("ingest", "new", None)
     assert source["files"]["added"] == {"count": 2, "names": ["2011-01-01.csv", "2011-01-02.csv"]}
+    assert [entry["estimated_rows"] for entry in plan["feature_views"]] == [None, None]
     assert [(e["view"], e["action"], e["reason"], e["known_after"]) for e in plan["feature_views"]] == [
         ("customer_orders", "build", "new", ["orders"]),
         ("customer_days", "build", "new", ["customer_orders"]),
@@ -125,7 +126,9 @@ def test_a_moved_horizon_is_planned_as_it_is_built(chain: OPEN) -> None:
     store = chain()
     store.build(end="2011-01-03")
     new = [["2011-01-03T00:00:00Z", "2011-01-05T00:00:00Z"]]
-    assert planned(store, "customer_orders", end="2011-01-05")["intervals"] == new
+    orders = planned(store, "customer_orders", end="2011-01-05")
+    # The two days before have three rows.
+    assert (orders["intervals"], orders["interval_count"], orders["estimated_rows"]) == (new, 2, 3)
     assert planned(store, "customer_days", end="2011-01-05")["intervals"] == new
     store.build(end="2011-01-05")
     assert intervals_built(store, "customer_orders") == new

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from feature_mart import FeatureStore
+from feature_mart import CheckFailed, FeatureStore
 from feature_mart.runner.workspace import Event
 from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
 
@@ -21,6 +21,12 @@ DAY = timedelta(days=1)
 NOW = "2011-01-05T12:00:00Z"
 ONE = ["customer_orders"]
 HEADER = "customer_id,order_no,ordered_at,amount\n"
+CUSTOMER_DAYS = {
+    "name": "customer_days",
+    "definition": "features/days.sql",
+    "entities": ["customer"],
+    "event_timestamp": "day",
+}
 DAYS = {
     "features/days.sql": """
         select customer_id, date_trunc('DAY', ordered_at) as day, sum(cast(amount as decimal(20, 2))) as spent
@@ -32,14 +38,7 @@ DAYS = {
         owner: days@example.com
         features: {spent: {description: What was spent.}}
         """,
-    "pipelines/daily.yml": tiny_pipeline(
-        {
-            "name": "customer_days",
-            "definition": "features/days.sql",
-            "entities": ["customer"],
-            "event_timestamp": "day",
-        }
-    ),
+    "pipelines/daily.yml": tiny_pipeline(CUSTOMER_DAYS),
 }
 IN_PLACE = {
     "metadata/sources.yml": """
@@ -193,6 +192,42 @@ def test_a_backfill_that_stopped_goes_on_after_its_last_chunk(opened: OPEN) -> N
     assert built == [[[start, end]] for start, end in pairwise(days)]
     assert orders(store) == ["a", "b", "c"]
     assert not store.build(**asked).committed
+
+
+def test_chunks_that_are_computed_side_by_side_are_published_in_order(opened: OPEN) -> None:
+    late = {"data/orders/late.csv": HEADER + "".join(f"3,n{n},2011-01-04 0{n}:00:00,1.0\n" for n in range(5))}
+    told: list[Event] = []
+    store = opened(late, on_event=told.append)
+    asked: dict[str, Any] = {"chunk": DAY, "parallel": 2, "select": ["customer_orders"]}
+    store.build(**asked)
+    days = [f"2011-01-0{number}T00:00:00Z" for number in range(1, 6)]
+    assert [entry["intervals"] for entry in reversed(store.history("customer_orders"))] == [
+        [[start, end]] for start, end in pairwise(days)
+    ]
+    assert [event.number for event in told if event.kind == "progress"] == [1, 2, 3, 4]
+    assert orders(store) == ["a", "b", "c", *(f"n{n}" for n in range(5))]
+    assert not store.build(**asked).committed
+
+
+def test_a_chunk_that_fails_leaves_those_before_it_and_says_so(opened: OPEN, spark: SparkSession) -> None:
+    checked = tiny_pipeline(CUSTOMER_DAYS, checks=[{"sql": "amount < 5 or order_no = 'a'"}])
+    wrong = HEADER + "3,w,2011-01-03 10:00:00,9.0\n"
+    last = HEADER + "3,z,2011-01-04 10:00:00,1.0\n"
+    mended = {"data/orders/2011-01-01.csv": HEADER + "1,a,2011-01-01 10:00:00,5.0\n"}
+    store = opened({"pipelines/daily.yml": checked, "data/orders/w.csv": wrong, "data/orders/z.csv": last, **mended})
+    asked: dict[str, Any] = {"chunk": DAY, "parallel": 3, "select": ["customer_orders"]}
+    with pytest.raises(CheckFailed) as caught:
+        store.build(**asked)
+    assert (
+        "Published before this: customer_orders, chunks 1 to 2 of 4.\nMend the cause and run the same command"
+        in str(caught.value)
+    )
+    assert orders(store) == ["a", "c"]
+    assert spark._jsparkSession.sharedState().cacheManager().isEmpty()
+
+    store = opened({"data/orders/w.csv": wrong.replace("9.0", "4.0")})
+    store.build(**asked)
+    assert orders(store) == ["a", "c", "w", "z"]
 
 
 def test_a_clock_that_goes_back_loses_no_row_and_is_remarked_on(opened: OPEN) -> None:

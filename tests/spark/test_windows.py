@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -177,7 +177,8 @@ def play(mart: Mart, happened: Sequence[tuple[Any, ...]]) -> None:
             is_first = not (mart.root / "warehouse/customer_spend").exists()
             if since >= now or (begin is None and not is_first and since > 0):
                 continue
-            mart.store(START + DAY * now).build("daily", start=START + DAY * since, end=START + DAY * now, chunk=chunk)
+            asked = {"start": START + DAY * since, "end": START + DAY * now, "chunk": chunk}
+            mart.store(START + DAY * now).build("daily", **asked, parallel=2 if chunk else 1)
             begin = since if begin is None and is_first else begin if begin is None else min(begin, since)
         else:
             begin = None
@@ -301,6 +302,49 @@ def test_nan_and_times_to_come_are_told_and_count_for_nothing(spark: SparkSessio
     ) in told
     (row,) = store.table("customer_spend").where("ordered_at = timestamp'2011-01-04T00:00:00Z'").collect()
     assert (row["amount_sum_3d"], row["amount_count_3d"], row["order_no_count_distinct_lifetime"]) == (0.1, 1, 2)
+
+
+@pytest.mark.parametrize("tables", [nullcontext, large_tables], ids=["small", "large"])
+def test_events_without_key_or_time_are_counted_and_set_aside(
+    spark: SparkSession, tmp_path: Path, tables: Callable[[], AbstractContextManager[None]]
+) -> None:
+    mart = Mart.at(tmp_path, spark, None)
+    by_definition = PIPELINE.replace("input: orders", "definition: features/orders.sql").replace("LONGEST", "lifetime")
+    columns = "nullif(customer_id, 0) as customer_id, order_no, amount, nullif(ordered_at, T) as ordered_at"
+    sql = f"select {columns} from orders"
+    write_files(
+        tmp_path,
+        {
+            "pipelines/daily.yml": by_definition,
+            "features/orders.sql": sql.replace("T", "timestamp'2011-01-04T12:00:00Z'"),
+        },
+    )
+    noon = START + DAY / 2
+    mart.write("p", [(1, "a", noon, 1.0), (0, "b", noon, 2.0), (0, "c", START, 2.0), (0, "d", START + 2 * DAY, 2.0)])
+    mart.write("q", [(1, "e", noon + DAY, 4.0), (0, "f", noon + DAY, 4.0)])
+    told: list[str] = []
+    now = FixedClock(START + 3 * DAY)
+    store = FeatureStore(
+        tmp_path, spark=spark, now=now, on_event=lambda event: told.append(f"{event.kind} {event.text}")
+    )
+    with tables():
+        store.build("daily")
+    assert "remark customer_id is there: 4 events without it, in no window" in told
+    assert "remark ordered_at is there: 2 events without it, in no window" in told
+    aside = "select reason, raw from customer_spend__tiles__quarantine order by raw"
+    assert [tuple(row) for row in store.query(aside).collect()] == [
+        ("customer_id is there; ordered_at is there", '{"_nans":0,"_lost":1}'),
+        ("ordered_at is there", '{"customer_id":1,"_nans":0,"_lost":1}'),
+        ("customer_id is there", '{"ordered_at":"2011-01-03T00:00:00.000000Z","_nans":0,"_lost":2}'),
+        ("customer_id is there", '{"ordered_at":"2011-01-05T00:00:00.000000Z","_nans":0,"_lost":1}'),
+    ]
+    assert {key for key, _ in content(store)} == {1}
+    assert content(store)[1, START + DAY][features(None).index(Feature("amount", "count", 3 * DAY))] == 1
+
+    mart.remove("q")
+    mart.write("p", [(1, "a", noon, 1.0)])
+    store.build("daily")
+    assert store.query(aside).collect() == []
 
 
 def test_a_sum_of_integers_that_does_not_fit_is_an_error_that_says_where(spark: SparkSession, tmp_path: Path) -> None:

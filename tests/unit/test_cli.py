@@ -171,6 +171,7 @@ def test_show(mart: MART) -> None:
         (("build", "--select", "nothing"), "there is no view 'nothing' to select. Known: customer_orders."),
         (("build", "--start", "2011-01-02", "--end", "2011-01-01"), "--start must be before --end."),
         (("build", "--start", "tomorrow"), "'tomorrow' is no moment. Write ISO 8601"),
+        (("build", "--parallel", "2"), "--parallel 2: it says how many chunks are computed at a time"),
         (("build", "--chunk", "30 days"), "--chunk '30 days' is no duration. Write a number and a unit"),
         (("query", "select 1 from orders", "--version", "orders=x"), "--version 'orders=x': write NAME=NUMBER"),
         (("query", "select 1 from orders", "--version", "customer_orders=1"), "which the query does not read"),

@@ -83,6 +83,12 @@ class SourceEntry(Model):
     freshness: Duration | None = Field(
         default=None, description="A source whose data is older than this is reported.", examples=["36h"]
     )
+    clock_skew: Duration | None = Field(
+        default=None,
+        description="How far after the run's clock an event timestamp may lie. Rows of files beyond it are set aside "
+        "until their time comes; of other sources they are counted and told.",
+        examples=["10m"],
+    )
     quarantine: QuarantineEntry | None = Field(
         default=None, description="How many malformed rows are borne.", examples=[{"maximum_share": 0.01}]
     )

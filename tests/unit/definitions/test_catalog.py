@@ -102,7 +102,7 @@ def test_features_that_only_a_build_knows(load: Load, mart_files: Mapping[str, s
 
 def test_everything_else(load: Load, mart_files: Mapping[str, str]) -> None:
     sources = mart_files["metadata/sources.yml"] + (
-        "    quarantine: {maximum_share: 0.01}\n    freshness: 36h\n    options: {header: true}\n"
+        "    quarantine: {maximum_share: 0.01}\n    freshness: 36h\n    clock_skew: 10m\n    options: {header: true}\n"
         "  bank: {description: x, format: table, table: a.b}\n"
     )
     project = load({"metadata/sources.yml": sources})
@@ -112,6 +112,7 @@ def test_everything_else(load: Load, mart_files: Mapping[str, str]) -> None:
         {"maximum_share": 0.01},
         "36h",
     )
+    assert (source["clock_skew"], describe(project, "bank")["clock_skew"]) == ("10m", None)
     assert (source["deleted_files"], source["downstream"]) == ("keep", ["order_totals", "customer_value"])
     bank = describe(project, "bank")
     assert (bank["quarantine"], bank["deleted_files"], bank["path"]) == (None, None, None)

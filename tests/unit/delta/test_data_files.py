@@ -40,6 +40,13 @@ def test_rows_lie_by_month_and_bucket_in_the_order_in_which_they_came(tmp_path: 
     assert sum(file["rows"] for file in written) == 100
 
 
+def test_rows_that_lack_a_key_or_their_time_are_written_beside_the_others(tmp_path: Path) -> None:
+    rows = pa.table({"k": [1, None, 2, None], "at": pa.array([at(2011, 1), at(2011, 1), None, None], INSTANT)})
+    target = Target(str(tmp_path), ("k",), "at", Layout("month", 2), ("k",), "t")
+    written = {file["period"]: file["rows"] for file in write_files([rows], target).to_pylist()}
+    assert written == {"2011-01": 1, "all": 3}
+
+
 def test_statistics_bound_what_is_in_a_file(tmp_path: Path) -> None:
     rows = pa.table(
         {

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from feature_mart.definitions import load_project
-from feature_mart.plan.preview import deprecated_in_use
+from feature_mart.plan.intervals import Covered
+from feature_mart.plan.preview import deprecated_in_use, estimated_rows, interval_count
+from feature_mart.records import Interval
 from feature_mart.testing import write_tiny_mart
 
 
@@ -41,3 +44,15 @@ def test_deprecated_features_are_told_of_the_services_that_use_them(tmp_path: Pa
         }
         for service in ("all_of_it", "by_name")
     ]
+
+
+def test_rows_are_estimated_by_those_of_an_interval() -> None:
+    hour, begin = timedelta(hours=1), datetime(2011, 1, 3, tzinfo=timezone.utc)
+    held = (Covered(Interval(begin, begin + 3 * hour), "a"), Covered(Interval(begin + 5 * hour, begin + 6 * hour), "b"))
+    todo = [Interval(begin + 5 * hour, begin + 7 * hour), Interval(begin + 9 * hour, begin + 10 * hour)]
+    assert interval_count(todo, hour) == 3
+    assert estimated_rows(10, held, todo, hour) == 8
+    assert estimated_rows(10, held, [], hour) == 0
+    assert estimated_rows(10, held, None, hour) == 10
+    assert estimated_rows(None, held, todo, hour) is None
+    assert estimated_rows(0, (), todo, hour) is None

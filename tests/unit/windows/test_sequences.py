@@ -23,7 +23,7 @@ from feature_mart.plan.intervals import affected_by, covered_after
 from feature_mart.plan.steps import Found, Request, Step, ViewState, horizon_of, plan_intervals
 from feature_mart.records import Interval, TableVersion, floor_to, moved
 from feature_mart.runner.build import asked_of
-from feature_mart.runner.view import parts_of
+from feature_mart.runner.parts import parts_of
 from feature_mart.testing import write_tiny_mart
 from feature_mart.windows.rows import Boundaries, Output, boundary_number, rows_of
 from feature_mart.windows.tiles import TileColumns, tiles_of
