@@ -123,8 +123,12 @@ def local_path(file: SourceFile) -> Path:
 
 def spark_path(file: SourceFile) -> str:
     """How Spark is told to read exactly this file: a plain path, in which no sign stands for others."""
-    plain = f"file:{local_path(file)}" if is_local(file) else file.uri
-    return _WILDCARD.sub(r"\\\g<0>", plain)
+    return literally(f"file:{local_path(file)}" if is_local(file) else file.uri)
+
+
+def literally(path: str) -> str:
+    """A path for Spark in which no sign stands for others."""
+    return _WILDCARD.sub(r"\\\g<0>", path)
 
 
 def with_digests(name: str, files: Iterable[SourceFile]) -> list[SourceFile]:

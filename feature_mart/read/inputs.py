@@ -16,10 +16,12 @@ from feature_mart.read.ingest import FILES_PARTITION
 
 def rows_of(table: Table, version: int | None) -> DataFrame:
     """The visible rows of one version of a view, an ingested source, or a table that is read in place."""
-    frame = table.read(version)
-    if PERIOD in frame.columns:
-        frame = frame.where(F.col(PERIOD) != FILES_PARTITION)
-    return visible(frame)
+    return visible(without_file_entries(table.read(version)))
+
+
+def without_file_entries(frame: DataFrame) -> DataFrame:
+    """The rows of a table without what an ingested source notes of its files there."""
+    return frame.where(F.col(PERIOD) != FILES_PARTITION) if PERIOD in frame.columns else frame
 
 
 def cut(frame: DataFrame, event_timestamp: str | None, start: datetime | None, end: datetime | None) -> DataFrame:
