@@ -8,7 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.columns.arrow import Array, Doubles, Flags, Integers, column, doubles, integers, lists
+from feature_mart.columns.arrow import Array, Doubles, Flags, Integers, column, decimal_words, doubles, integers, lists
 from feature_mart.windows.exact_sums import Limbs, of_doubles, of_integers, of_words
 
 _SPLIT = float((1 << 27) + 1)
@@ -202,9 +202,8 @@ def _whole(sums: Limbs, at: int) -> int:
 
 def _limbs_of_wholes(values: Array) -> Limbs:
     if pa.types.is_decimal(values.type):
-        wide = values.cast(pa.decimal128(38, values.type.scale))
-        words = np.frombuffer(wide.buffers()[1], dtype=np.int64)[2 * wide.offset : 2 * (wide.offset + len(wide))]
-        return of_words(words[::2].copy().view(np.uint64), words[1::2].copy())
+        low, high = decimal_words(values)
+        return of_words(low.view(np.uint64), high)
     return of_integers(integers(values))
 
 

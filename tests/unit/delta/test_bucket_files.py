@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,8 @@ from feature_mart.delta.bucket_files import (
     rows_between,
 )
 
-SCHEMA = pa.schema({"k": pa.int64(), "at": pa.timestamp("us", tz="UTC"), "v": pa.float64()})
+KINDS: dict[str, pa.DataType] = {"k": pa.int64(), "at": pa.timestamp("us", tz="UTC"), "v": pa.float64()}
+SCHEMA = pa.schema(KINDS)
 
 
 def file(bucket: int, rows: int, earliest: int = 0, latest: int = 10) -> DataFile:
@@ -85,5 +87,6 @@ def test_a_task_keeps_the_rows_of_its_keys_and_of_its_time(tmp_path: Path) -> No
         assert rows.schema == SCHEMA
         assert rows["v"].null_count == len(rows)  # a column that the file lacks
         assert set(bucket_codes([rows["k"].combine_chunks()], 2).tolist()) <= {code}
-        seen += rows["k"].to_pylist()
+        found: list[Any] = rows["k"].to_pylist()
+        seen += found
     assert sorted(seen) == list(range(20, 60))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date, datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -32,7 +33,7 @@ def test_rows_lie_by_month_and_bucket_in_the_order_in_which_they_came(tmp_path: 
     for file in written:
         assert file["path"].startswith(f"_period={file['period']}/_bucket={file['bucket']}/part-t-")
         found = pq.read_table(tmp_path / file["path"], partitioning=None)
-        keys = found["k"].to_pylist()
+        keys: list[Any] = found["k"].to_pylist()
         assert keys == sorted(keys)
         assert len(keys) == file["rows"]
         assert set(bucket_codes([found["k"].combine_chunks()], 1).tolist()) == {file["bucket"]}
