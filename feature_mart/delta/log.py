@@ -264,9 +264,9 @@ class RustLog:
         plain: dict[pa.DataType, pa.DataType] = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
         return feed.cast(pa.schema([(field.name, plain.get(field.type, field.type)) for field in feed.schema]))
 
-    def lost_files(self) -> list[str]:
-        """The files that the log names and that are not there; one listing of the table's folder."""
-        table = self._open()
+    def lost_files(self, version: int | None = None) -> list[str]:
+        """The files that the log names for a version and that are not there; one listing of the table's folder."""
+        table = self._open(version)
         found: list[str] = [] if table is None else table.repair(dry_run=True)["files_removed"]
         return sorted(found)
 

@@ -168,10 +168,18 @@ class Table:
         Raises:
             FilesMissing: the first of them, and what to do.
         """
-        lost = self.log.lost_files() if isinstance(self.log, RustLog) else []
+        lost = self.lost_files()
         if lost:
             more = f" (and {len(lost) - 1} more)" if len(lost) > 1 else ""
             raise missing_files(self.name, self.address.uri, lost[0] + more)
+
+    def lost_files(self, version: int | None = None) -> list[str]:
+        """The files of a version (the latest by default) that are not there; none are known through a catalog.
+
+        Raises:
+            VersionNotFound: the log does not reach back to that version any more.
+        """
+        return self.log.lost_files(version) if isinstance(self.log, RustLog) else []
 
     def bookkeeping_rows(
         self, version: int, partition: tuple[str, str], columns: Sequence[str]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pyarrow as pa
 
 from feature_mart.delta.address import RUNS_TABLE
-from feature_mart.delta.tables import Table
+from feature_mart.delta.completed_runs import last_completed
 from feature_mart.delta.writes import expected_state, table_properties
 from feature_mart.errors import ConcurrentBuild
 from feature_mart.records import Provenance, Run, TableVersion
@@ -42,7 +41,8 @@ def record_run(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[
     table = workspace.tables.table(RUNS_TABLE)
     members = [view.name for view in workspace.project.views.values() if view.pipeline == pipeline]
     kept = {name: versions[name] for name in members if name in versions}
-    if _last_recorded(table, pipeline) == {name: version.to_json() for name, version in kept.items()}:
+    last = last_completed(table, pipeline)
+    if last is not None and last.versions == kept:
         return False
     table.require_files()  # before a record is added to those that nobody can read any more
     record = _record(workspace, run, pipeline, kept)
@@ -89,13 +89,3 @@ def _record(workspace: Workspace, run: Run, pipeline: str, versions: Mapping[str
         "versions": sorted((name, version.version) for name, version in versions.items()),
     }
     return pa.Table.from_pylist([row], schema=pa.schema(_COLUMNS))
-
-
-def _last_recorded(table: Table, pipeline: str) -> Mapping[str, Any] | None:
-    """The versions in the last record of a pipeline."""
-    for limit in (20, None):
-        for entry in table.history(limit):
-            if entry.provenance is not None and entry.provenance.get("pipeline") == pipeline:
-                found: Mapping[str, Any] = entry.provenance["inputs"]
-                return found
-    return None
