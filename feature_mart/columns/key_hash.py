@@ -78,13 +78,13 @@ def _bytes_of(value: str | bytes | Decimal) -> bytes:
 def _of_words(words: NDArray[np.uint64], seeds: Hashes) -> Hashes:
     mixed = seeds + _P5 + np.uint64(8)
     mixed ^= _turned(words * _P2, 31) * _P1
-    return _finished(_turned(mixed, 27) * _P1 + _P4)
+    return finished(_turned(mixed, 27) * _P1 + _P4)
 
 
 def _of_half_words(halves: NDArray[np.int32], seeds: Hashes) -> Hashes:
     mixed = seeds + _P5 + np.uint64(4)
     mixed ^= halves.view(np.uint32).astype(np.uint64) * _P1
-    return _finished(_turned(mixed, 23) * _P2 + _P3)
+    return finished(_turned(mixed, 23) * _P2 + _P3)
 
 
 def _of_bytes(values: list[bytes], seeds: Hashes) -> Hashes:
@@ -97,7 +97,8 @@ def _turned(values: Hashes, bits: int) -> Hashes:
     return turned
 
 
-def _finished(mixed: Hashes) -> Hashes:
+def finished(mixed: Hashes) -> Hashes:
+    """Spreads each bit of a word over all of it."""
     mixed = (mixed ^ (mixed >> np.uint64(33))) * _P2
     mixed = (mixed ^ (mixed >> np.uint64(29))) * _P3
     finished: Hashes = mixed ^ (mixed >> np.uint64(32))
