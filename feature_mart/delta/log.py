@@ -131,7 +131,9 @@ class RustLog:
     def _open(self, version: int | None = None) -> DeltaTable | None:
         try:
             return DeltaTable(self._uri, version=version)
-        except TableNotFoundError:
+        except TableNotFoundError as error:
+            if version is not None and self._versions():  # the log no longer reaches back to it
+                raise self._no_such_version(version) from error
             return None
         except (DeltaProtocolError, DeltaError) as error:
             if version is not None and version not in self._versions():

@@ -85,7 +85,7 @@ def _of_memory(spark: SparkSession, rows: pa.Table, requests: Sequence[ViewReque
     numbers = pa.array(np.arange(rows.num_rows, dtype=np.int64))
     try:
         frame = spark.createDataFrame(rows.append_column(SPINE_ROW, numbers))
-    except (*SPARK_ERRORS, TypeError) as error:
+    except (*SPARK_ERRORS, TypeError, ValueError) as error:
         raise UsageError(f"the spine has a column of a type that Spark does not have: {first_lines(error)}") from error
     types = dict(frame.dtypes)
     names = tuple(rows.column_names)

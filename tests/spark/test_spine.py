@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def test_rows_in_memory(spine: Callable[[object], Spine]) -> None:
     frame = rows().to_pandas().astype({"customer_id": "Int32"}).set_index(np.zeros(ROWS))
     assert in_order(spine(frame)) == expected()
     assert spine(rows().slice(0, 0)).rows == 0
+    nested = pa.struct([("tags", pa.list_(pa.string())), ("counts", pa.map_(pa.string(), pa.int64()))])
+    more = {
+        "money": pa.array([Decimal("0.000000000000000001"), None], pa.decimal128(38, 18)),
+        "nested": pa.array([{"tags": ["a", None], "counts": [("x", None)]}, None], nested),
+        "nan": pa.array([float("nan"), None], pa.float64()),
+        "whole": pa.array([2**53 + 1, None], pa.int64()),
+    }
+    given = rows().slice(0, 2)
+    for name, values in more.items():
+        given = given.append_column(name, values)
+    found = in_order(spine(given)).select(list(more))
+    assert found.schema.types == [array.type for array in more.values()]
+    assert str(found.to_pylist()) == str(given.select(list(more)).to_pylist())  # as texts: no NaN equals another
 
 
 def test_a_spark_frame_of_another_session(
@@ -183,6 +197,11 @@ def test_what_is_no_spine_is_named(spine: Callable[[object], Spine], spark: Spar
             spine(given)
     with pytest.raises(UsageError, match=r"^the spine labels\.parquet cannot be read: "):
         spine("labels.parquet")
+    with pytest.raises(
+        UsageError,
+        match=r"^the spine has a column of a type that Spark does not have: precision should be between 1 and 38",
+    ):
+        spine(rows().slice(0, 1).append_column("big", pa.array([Decimal(1)], pa.decimal256(50, 0))))
     failing = spark.createDataFrame(rows()).withColumn("label", F.expr("1 div (label - 1)"))
     with pytest.raises(UsageError, match=r"^the spine frame cannot be read: .*Division by zero"):
         spine(failing)

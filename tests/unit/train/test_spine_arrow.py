@@ -69,12 +69,12 @@ def test_pandas_columns_keep_their_values_and_nulls() -> None:
 
 
 def test_arrow_types_that_spark_lacks_become_wider_ones() -> None:
-    nested = pa.struct([("at", pa.timestamp("ms")), ("tags", pa.large_list(pa.large_string()))])
+    nested = pa.struct([("at", pa.timestamp("ms")), ("tags", pa.map_(pa.large_string(), pa.large_list(pa.uint8())))])
     rows = pa.table(
         {
             "long": pa.array([2**64 - 1, None], pa.uint64()),
             "view": pa.array(["x", None], pa.string_view()),
-            "nested": pa.array([{"at": np.datetime64("2011-01-01", "ms"), "tags": ["a", None]}, None], nested),
+            "nested": pa.array([{"at": np.datetime64("2011-01-01", "ms"), "tags": [("a", [255, None])]}, None], nested),
             "nan": pa.array([float("nan"), None]),
         }
     )
@@ -83,13 +83,13 @@ def test_arrow_types_that_spark_lacks_become_wider_ones() -> None:
     wanted: dict[str, pa.DataType] = {
         "long": pa.decimal128(20, 0),
         "view": pa.string(),
-        "nested": pa.struct([("at", INSTANT), ("tags", pa.list_(pa.string()))]),
+        "nested": pa.struct([("at", INSTANT), ("tags", pa.map_(pa.string(), pa.list_(pa.int16())))]),
         "nan": pa.float64(),
     }
     assert found.schema == pa.schema(wanted)
     moment = datetime(2011, 1, 1, tzinfo=timezone.utc)
     assert found.drop_columns(["nan"]).to_pylist() == [
-        {"long": Decimal(2**64 - 1), "view": "x", "nested": {"at": moment, "tags": ["a", None]}},
+        {"long": Decimal(2**64 - 1), "view": "x", "nested": {"at": moment, "tags": [("a", [255, None])]}},
         {"long": None, "view": None, "nested": None},
     ]
     assert found["nan"].null_count == 1  # a NaN that Arrow holds is a value
