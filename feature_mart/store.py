@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from feature_mart.runner.build import BuildResult
     from feature_mart.runner.unit_tests import TestResult
     from feature_mart.runner.verify import Verification
+    from feature_mart.train.job import RetrievalJob
+    from feature_mart.train.spine import EntityRows
+    from feature_mart.train.training_sets import Verified
 
 Moment = datetime | str
 
@@ -278,6 +281,75 @@ class FeatureStore:
         from feature_mart.runner.unit_tests import run_unit_tests
 
         return run_unit_tests(self._workspace, views)
+
+    def get_historical_features(
+        self,
+        entity_df: EntityRows,
+        features: str | Sequence[str],
+        full_feature_names: bool = False,
+        *,
+        join_keys: Mapping[str, Mapping[str, str]] | None = None,
+        versions: Mapping[str, int] | None = None,
+        as_of: Moment | None = None,
+    ) -> RetrievalJob:
+        """The features of each row of ``entity_df`` as they were at its ``event_timestamp``: a point-in-time join.
+
+        Nothing of a view is seen that was not known then. Versions are pinned when this is called; rows are joined
+        when a result is asked for (`to_df`, `to_arrow`, `to_spark_df`, `save`).
+
+        Args:
+            entity_df: the spine, with the join keys and `event_timestamp`: a pandas, Arrow or Spark frame, a path to
+                csv, parquet or Delta, or the name of a table of the mart.
+            features: ``view:feature``, ``view``, the name of a feature service, or a list of these. ``view@alias``
+                joins a view once more under another name.
+            full_feature_names: call columns ``view__feature``.
+            join_keys: by alias (or view), the column of the spine that holds a key of the view.
+            versions: the version of a view to read, by number; default: those of the last completed run.
+            as_of: read what the mart knew at that moment.
+
+        Raises:
+            UsageError: something that is asked for does not exist, or the spine does not fit.
+            TableError: a view has not been built.
+            VersionNotFound: there is no such version (any more).
+            FilesMissing: files of a version are gone.
+        """
+        from feature_mart.runner.historical_features import historical_features
+
+        return historical_features(
+            self._workspace,
+            entity_df,
+            features,
+            join_keys=join_keys,
+            full_feature_names=full_feature_names,
+            versions=versions,
+            as_of=_moment(as_of),
+        )
+
+    def training_sets(self) -> Sequence[dict[str, Any]]:
+        """The manifests of all training sets that are kept, by name. Needs no Spark with a warehouse."""
+        from feature_mart.train.training_sets import manifests
+
+        return manifests(self._workspace.tables)
+
+    def training_set(self, name: str) -> DataFrame:
+        """The rows of a training set that was saved, in the order of its spine.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        from feature_mart.train.training_sets import rows_of_set
+
+        return rows_of_set(name, self._workspace.tables)
+
+    def verify_training_set(self, name: str) -> Verified:
+        """Makes a training set again from the versions in its manifest, and compares it to the last bit.
+
+        Raises:
+            UsageError: there is none of that name.
+        """
+        from feature_mart.runner.historical_features import verify_training_set
+
+        return verify_training_set(self._workspace, name)
 
     def stop(self) -> None:
         """Ends the Spark that this mart started; a session that was handed in goes on."""

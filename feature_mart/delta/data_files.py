@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_mart.columns.arrow import Array, Integers, column, instants, lacking, plain
+from feature_mart.columns.content import Content
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.layout import BUCKET, PERIOD, Layout
 from feature_mart.records import moved
@@ -36,7 +37,8 @@ class Target:
     """Where files are written, and how rows are spread over them.
 
     ``layout``: by the hash of ``keys`` and by ``time``; None for tables that are not partitioned. ``statistics_on``:
-    the columns whose extremes and nulls the log will tell; ``token`` is in the name of each file of one build.
+    the columns whose extremes and nulls the log will tell; ``token`` is in the name of each file of one build;
+    ``contents_of``: sets of columns of which the content of each file is to be told.
     """
 
     folder: str
@@ -45,13 +47,14 @@ class Target:
     layout: Layout | None
     statistics_on: tuple[str, ...]
     token: str
+    contents_of: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class WrittenFile:
     """A file that a task has written. ``path`` within the table's folder; ``statistics`` as Delta's JSON.
 
-    ``period`` and ``bucket`` are None in tables that are not partitioned.
+    ``period`` and ``bucket`` are None in tables that are not partitioned; ``contents``: as JSON, see `contents_in`.
     """
 
     path: str
@@ -60,6 +63,7 @@ class WrittenFile:
     bucket: int | None
     rows: int
     statistics: str
+    contents: str = "[]"
 
 
 _FACTS: dict[str, pa.DataType] = {
@@ -69,6 +73,7 @@ _FACTS: dict[str, pa.DataType] = {
     "bucket": pa.int32(),
     "rows": pa.int64(),
     "statistics": pa.string(),
+    "contents": pa.string(),
 }
 FACTS = pa.schema(_FACTS)
 
@@ -81,14 +86,20 @@ def write_files(tables: Iterable[pa.Table], target: Target) -> pa.RecordBatch:
             for place, rows in _spread(table, target):
                 if place not in open_files:
                     open_files[place] = _OpenFile.create(target, place, table.schema)
-                open_files[place].add(rows)
+                open_files[place].add(rows, target)
         for entry in open_files.values():
-            entry.flush()
+            entry.flush(target)
     finally:
         for entry in open_files.values():
             entry.writer.close()
     written = [entry.written(target.folder) for entry in open_files.values()]
     return pa.RecordBatch.from_pylist([vars(file) for file in written], schema=FACTS)
+
+
+def contents_in(files: Iterable[WrittenFile], sets: int) -> list[Content]:
+    """The content of all files together, for each set of columns that was asked for."""
+    found = [[Content.from_json(entry) for entry in json.loads(file.contents)] for file in files]
+    return [Content.whole([of_file[at] for of_file in found]) for at in range(sets)]
 
 
 def discard_files(folder: Path, token: str) -> None:
@@ -137,6 +148,7 @@ class _OpenFile:
     writer: pq.ParquetWriter
     place: Place
     statistics: Mapping[str, _Statistics]
+    contents: list[list[Content]]
     rows: int = 0
     pending: list[pa.Table] = field(default_factory=list)
 
@@ -148,15 +160,16 @@ class _OpenFile:
         whole.parent.mkdir(parents=True, exist_ok=True)
         # Arrow's own copy of the schema would only say once more what Parquet's says.
         writer = pq.ParquetWriter(whole, schema, store_schema=False)
-        return cls(path, writer, place, {name: _Statistics() for name in target.statistics_on})
+        statistics = {name: _Statistics() for name in target.statistics_on}
+        return cls(path, writer, place, statistics, [[] for _ in target.contents_of])
 
-    def add(self, rows: pa.Table) -> None:
+    def add(self, rows: pa.Table, target: Target) -> None:
         """Takes rows to be written; what comes in small pieces is gathered into row groups of some size."""
         self.pending.append(rows)
         if sum(piece.nbytes for piece in self.pending) >= _ROW_GROUP:
-            self.flush()
+            self.flush(target)
 
-    def flush(self) -> None:
+    def flush(self, target: Target) -> None:
         if not self.pending:
             return
         rows = pa.concat_tables(self.pending)
@@ -165,6 +178,8 @@ class _OpenFile:
         self.rows += len(rows)
         for name, statistics in self.statistics.items():
             statistics.add(plain(rows[name]))
+        for found, columns in zip(self.contents, target.contents_of, strict=True):
+            found.append(Content.of(rows.select(columns)))
 
     def written(self, folder: str) -> WrittenFile:
         found = self.statistics.items()
@@ -176,7 +191,8 @@ class _OpenFile:
         }
         size = Path(folder, self.path).stat().st_size
         text = json.dumps(told, separators=(",", ":"))
-        return WrittenFile(self.path, size, *self.place, self.rows, text)
+        contents = json.dumps([Content.whole(parts).to_json() for parts in self.contents])
+        return WrittenFile(self.path, size, *self.place, self.rows, text, contents)
 
 
 @dataclass

@@ -205,6 +205,27 @@ class Tables:
         self.location = location
         self.session = session
 
+    def names(self) -> list[str]:
+        """The names of all tables that are there, sorted; of a catalog, and of a warehouse that is no local folder, by
+        Spark.
+        """
+        root = None if self.location.warehouse is None else log_folder(self.location.warehouse)
+        if root is not None:
+            folder = root.parent
+            return sorted(path.parent.name for path in folder.glob("*/_delta_log")) if folder.exists() else []
+        return _names_by_spark(self.location, self.session())
+
     def table(self, name: str) -> Table:
         """The table of that name, whether it exists or not."""
         return Table(self.location.table(name), self.session)
+
+
+def _names_by_spark(location: Location, spark: SparkSession) -> list[str]:
+    if location.catalog is not None:
+        return sorted(row["tableName"] for row in spark.sql(f"SHOW TABLES IN {location.catalog}").collect())
+    jvm, settings = spark._jvm, spark._jsc.hadoopConfiguration()
+    assert jvm is not None and location.warehouse is not None
+    folder = jvm.org.apache.hadoop.fs.Path(location.warehouse)
+    files = folder.getFileSystem(settings)
+    found = files.listStatus(folder) if files.exists(folder) else []
+    return sorted(entry.getPath().getName() for entry in found if entry.isDirectory())

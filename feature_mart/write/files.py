@@ -56,6 +56,7 @@ def target_for(
     layout: Layout | None,
     statistics_on: Sequence[str],
     replaces: Replaces,
+    contents_of: tuple[tuple[str, ...], ...] = (),
 ) -> Target | None:
     """Where rows are written that a commit can name as they are; None where Spark has to write them.
 
@@ -63,6 +64,7 @@ def target_for(
 
     Args:
         kinds: the columns of the rows and their Spark types.
+        contents_of: sets of columns of which each file's content is to be told.
     """
     folder = table.folder
     if folder is None or replaces not in (EVERYTHING, NOTHING):
@@ -72,7 +74,7 @@ def target_for(
     stored = {name: kind for name, kind in table.log.columns().items() if name not in PARTITIONS}
     if stored and dict(kinds) != stored:
         return None
-    return Target(str(folder), tuple(keys), time, layout, tuple(statistics_on), uuid.uuid4().hex)
+    return Target(str(folder), tuple(keys), time, layout, tuple(statistics_on), uuid.uuid4().hex, contents_of)
 
 
 def write_frame(frame: DataFrame, target: Target) -> Files:

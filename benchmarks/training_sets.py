@@ -1,0 +1,204 @@
+"""Point-in-time joins beside DuckDB's ASOF JOIN and Spark SQL by hand, on the same tables in one run.
+
+    python -m benchmarks.training_sets --spine 1000000 --rows 5000000 --entities 100000
+
+A spine and three views of ten doubles each, one of them with a time to live; all peers read the views' Delta tables and
+write their result. Contents are compared, value by value, in DuckDB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from benchmarks.retail_pipeline import timed
+from feature_mart import FeatureStore
+from feature_mart.delta.session import start_session
+from feature_mart.testing import FixedClock, write_files
+
+FIRST = int(datetime(2024, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000
+YEAR = 365 * 86_400_000_000
+NOW = datetime(2025, 6, 1, tzinfo=timezone.utc)
+WIDTH = 10
+TTL_DAYS = 30
+ENTITIES = "entities:\n  user: {description: Somebody., keys: {user_id: bigint}}\n"
+
+
+def mart_files(views: int) -> dict[str, str]:
+    """A mart of some views, each the rows of a table as they are; the last one has a time to live."""
+    sources = "".join(
+        f"  rows_{view}:\n    description: Rows.\n    owner: a@example.com\n    format: delta\n    path: rows_{view}\n"
+        "    event_timestamp: at\n"
+        for view in range(views)
+    )
+    pipeline = "pipeline: daily\ndescription: Views.\nowner: a@example.com\nfeature_views:\n" + "".join(
+        f"  - name: view_{view}\n    input: rows_{view}\n    entities: [user]\n    event_timestamp: at\n"
+        + (f"    ttl: {TTL_DAYS}d\n" if view == views - 1 else "")
+        for view in range(views)
+    )
+    files = {
+        "conf/base.yml": "mart: joins\nwarehouse: warehouse\n",
+        "metadata/entities.yml": ENTITIES,
+        "metadata/sources.yml": f"sources:\n{sources}",
+        "pipelines/daily.yml": pipeline,
+    }
+    for view in range(views):
+        files[f"metadata/feature_views/view_{view}.yml"] = (
+            f"feature_view: view_{view}\ndescription: Numbers.\nowner: a@example.com\nfeatures:\n"
+            f'  "v{view}_*": {{description: A number.}}\n'
+        )
+    return files
+
+
+def _user(seed: int, entities: int, *, skewed: bool) -> str:
+    user = f"pmod(xxhash64(id, {seed}), {entities})"
+    return f"case when pmod(xxhash64(id, {seed + 100}), 10) < 9 then 0L else {user} end" if skewed else user
+
+
+def feature_rows(spark: SparkSession, view: int, count: int, entities: int) -> DataFrame:
+    """Rows of one view, spread over a year."""
+    seed = 10 * (view + 1)
+    return spark.range(count, numPartitions=8).selectExpr(
+        f"{_user(seed, entities, skewed=False)} as user_id",
+        f"timestamp_micros({FIRST}L + pmod(xxhash64(id, {seed + 1}), {YEAR}L)) as at",
+        *(f"pmod(xxhash64(id, {seed + 2}, {n}), 1000000) / 64D as v{view}_{n}" for n in range(WIDTH)),
+    )
+
+
+def spine_rows(spark: SparkSession, count: int, entities: int, *, skewed: bool) -> DataFrame:
+    """Spine rows; ``skewed``: nine of ten are of one key."""
+    return spark.range(count, numPartitions=8).selectExpr(
+        "id as row",
+        f"{_user(1, entities, skewed=skewed)} as user_id",
+        f"timestamp_micros({FIRST}L + pmod(xxhash64(id, 2), {YEAR}L)) as event_timestamp",
+        "pmod(xxhash64(id, 3), 2) as label",
+    )
+
+
+def measure(
+    spark: SparkSession, spine: int, rows: int, entities: int, views: int, *, skewed: bool = False, peers: bool = True
+) -> dict[str, Any]:
+    """Seconds of our join and of the peers; ratios of ours to theirs."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_files(root, mart_files(views))
+        for view in range(views):
+            feature_rows(spark, view, rows, entities).write.format("delta").save(str(root / f"rows_{view}"))
+        spine_path = root / "spine"
+        spine_rows(spark, spine, entities, skewed=skewed).write.format("delta").save(str(spine_path))
+        store = FeatureStore(root, spark=spark, now=FixedClock(NOW))
+        store.build()
+        names = [f"view_{view}" for view in range(views)]
+        found: dict[str, Any] = {}
+        if views > 1:
+            found["ours, one view less"] = timed(
+                lambda: store.get_historical_features(str(spine_path), names[1:]).save("fewer")
+            )
+        found["ours"] = timed(lambda: store.get_historical_features(str(spine_path), names).save("all"))
+        if peers:
+            found |= _peers(spark, root, views, found["ours"])
+        small = spark.read.format("delta").load(str(spine_path)).limit(100).toPandas()
+        found["100 rows to pandas"] = timed(lambda: store.get_historical_features(small, names).to_df())
+        return found
+
+
+def _peers(spark: SparkSession, root: Path, views: int, ours: float) -> dict[str, Any]:
+    by_hand = str(root / "by_hand")
+    tables = {view: str(root / "warehouse" / f"view_{view}") for view in range(views)}
+    spine = str(root / "spine")
+    found: dict[str, Any] = {
+        "Spark by hand": timed(
+            lambda: _by_hand(spark, spine, tables).write.format("delta").mode("overwrite").save(by_hand)
+        )
+    }
+    database = duckdb.connect()
+    database.execute("set threads to 2")
+    database.execute("set TimeZone = 'UTC'")
+    kept = root / "duckdb.parquet"
+    found["DuckDB"] = timed(lambda: database.execute(f"copy ({_as_of_sql(spine, tables)}) to '{kept}'"))
+    found["ours / Spark by hand"] = ours / found["Spark by hand"]
+    found["ours / DuckDB"] = ours / found["DuckDB"]
+    columns = ["row", *(f"v{view}_{n}" for view in range(views) for n in range(WIDTH))]
+    listed = ", ".join(columns)
+    ours_files = f"read_parquet('{root}/warehouse/training_set__all/**/*.parquet')"
+    for name, files in (("DuckDB", f"read_parquet('{kept}')"), ("Spark", f"read_parquet('{by_hand}/*.parquet')")):
+        one, other = f"select {listed} from {ours_files}", f"select {listed} from {files}"
+        differing = database.execute(
+            f"select count(*) from (({one} except all {other}) union all ({other} except all {one}))"
+        ).fetchone()
+        if differing != (0,):
+            raise SystemExit(f"the contents differ from {name}'s in {differing} rows")
+    return found
+
+
+def _as_of_sql(spine: str, tables: dict[int, str]) -> str:
+    """DuckDB's own join, one after the other."""
+    joins, columns = "", ""
+    for view, path in tables.items():
+        is_old = f"v{view}.at < s.event_timestamp - interval {TTL_DAYS} day" if view == len(tables) - 1 else "false"
+        joins += (
+            f" asof left join (select * from read_parquet('{path}/**/*.parquet')) v{view} "
+            f"on s.user_id = v{view}.user_id and s.event_timestamp >= v{view}.at"
+        )
+        columns += "".join(
+            f", case when {is_old} then null else v{view}.v{view}_{n} end as v{view}_{n}" for n in range(WIDTH)
+        )
+    return f"select s.*{columns} from (select * from read_parquet('{spine}/*.parquet')) s{joins}"
+
+
+def _by_hand(spark: SparkSession, spine: str, tables: dict[int, str]) -> DataFrame:
+    """The best plain Spark that we know: rows and spine in one frame, and the last known row over a window."""
+    result = spark.read.format("delta").load(spine)
+    for view, path in tables.items():
+        names = [f"v{view}_{n}" for n in range(WIDTH)]
+        rows = (
+            spark.read.format("delta")
+            .load(path)
+            .select("user_id", F.col("at").alias("_t"), F.lit(0).alias("_side"), F.struct("at", *names).alias("_row"))
+        )
+        asked = result.withColumns(
+            {"_t": F.col("event_timestamp"), "_side": F.lit(1), "_row": F.lit(None).cast(rows.schema["_row"].dataType)}
+        )
+        both = asked.unionByName(rows, allowMissingColumns=True)
+        frame = "partition by user_id order by _t, _side rows between unbounded preceding and current row"
+        last = both.withColumn("_found", F.expr(f"last(_row, true) over ({frame})")).where("_side = 1")
+        is_old = f"_found.at < event_timestamp - interval {TTL_DAYS * 24} hours" if view == len(tables) - 1 else "false"
+        values = {name: F.expr(f"case when {is_old} then null else _found.{name} end") for name in names}
+        result = last.withColumns(values).drop("_t", "_side", "_row", "_found")
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spine", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="Of each view.")
+    parser.add_argument("--entities", type=int, default=20_000)
+    parser.add_argument("--views", type=int, default=3)
+    parser.add_argument("--skewed", action="store_true", help="Nine of ten spine rows are of one key.")
+    parser.add_argument("--no-peers", action="store_true", help="Ours alone.")
+    arguments = parser.parse_args()
+    spark = start_session({}, "local[*]")
+    measure(spark, 1_000, 10_000, 100, 2, peers=False)  # warms the session up
+    found = measure(
+        spark,
+        arguments.spine,
+        arguments.rows,
+        arguments.entities,
+        arguments.views,
+        skewed=arguments.skewed,
+        peers=not arguments.no_peers,
+    )
+    from benchmarks.__main__ import show
+
+    show(f"point-in-time joins: {arguments.spine:,} spine rows, {arguments.views} views of {arguments.rows:,}", found)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Historical features: the request is understood, its versions are pinned, its spine is read; then it can be joined."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from feature_mart.definitions import FeatureView
+from feature_mart.definitions.problems import did_you_mean, listed
+from feature_mart.delta.tables import Table
+from feature_mart.errors import UsageError
+from feature_mart.records import iso
+from feature_mart.runner.workspace import Workspace
+from feature_mart.train.job import RetrievalJob
+from feature_mart.train.join import PinnedView
+from feature_mart.train.joined_view import JoinedView
+from feature_mart.train.request import resolve
+from feature_mart.train.spine import EntityRows, read_spine
+from feature_mart.train.training_sets import Verified, manifest_of, verify
+from feature_mart.train.versions import pin
+
+
+def historical_features(
+    workspace: Workspace,
+    entity_df: EntityRows,
+    features: str | Sequence[str],
+    *,
+    join_keys: Mapping[str, Mapping[str, str]] | None = None,
+    full_feature_names: bool = False,
+    versions: Mapping[str, int] | None = None,
+    as_of: datetime | None = None,
+) -> RetrievalJob:
+    """A job for the features of a spine's rows. See `FeatureStore.get_historical_features`."""
+    tables, project = workspace.tables, workspace.project
+    requests = resolve(
+        project,
+        features,
+        columns_of=lambda view: _features(view, tables.table(view.name)),
+        join_keys=join_keys,
+        full_feature_names=full_feature_names,
+    )
+    views = list({request.view.name: request.view for request in requests}.values())
+    pinned = pin(tables, views, versions=versions, as_of=as_of)
+    joined = []
+    for request in requests:
+        table, version = tables.table(request.view.name), pinned[request.view.name].version
+        _require_features(request.view, table, version, request.features)
+        joined.append(PinnedView(JoinedView.of(request), table, version))
+
+    def table_of(name: str) -> Table | None:
+        return workspace.table_of(project.producer(name)) if project.has_table(name) else None
+
+    spine = read_spine(workspace.session(), entity_df, requests, root=project.root, table_of=table_of)
+    asked = [features] if isinstance(features, str) else list(features)
+    return RetrievalJob(
+        spine,
+        joined,
+        tuple(output for request in requests for output in request.features.values()),
+        {
+            "asked": asked,
+            "services": [name for name in asked if name in project.services],
+            "as_of": None if as_of is None else iso(as_of),
+            "source": str(entity_df) if isinstance(entity_df, str) else type(entity_df).__name__,
+        },
+        tables,
+        workspace.new_run(None),
+    )
+
+
+def verify_training_set(workspace: Workspace, name: str) -> Verified:
+    """A training set made again and compared. See `FeatureStore.verify_training_set`."""
+    manifest = manifest_of(name, workspace.tables)
+    remarks = [text for entry in manifest["views"] for text in _changes(workspace, entry)]
+    return verify(name, workspace.tables, workspace.session(), remarks)
+
+
+def _changes(workspace: Workspace, entry: Mapping[str, Any]) -> list[str]:
+    """What today's definition of a view says otherwise than when a training set was made."""
+    view = workspace.project.views.get(entry["view"])
+    if view is None:
+        return [f"view {entry['view']} is not defined any more"]
+    if view.definition_hash != entry["definition_hash"]:
+        return [f"the definition of view {view.name} changed since"]
+    return []
+
+
+def _features(view: FeatureView, table: Table) -> list[str]:
+    """The features of a view's table; before it is built, those that the definition is known to give."""
+    reserved = {name.lower() for name in view.reserved_columns}
+    columns = list(table.columns()) or list(view.columns or ())
+    return [name for name in columns if name.lower() not in reserved]
+
+
+def _require_features(view: FeatureView, table: Table, version: int, features: Mapping[str, str]) -> None:
+    known = table.columns(version)
+    for name in features:
+        if name not in known:
+            raise UsageError(
+                f"view {view.name} has no feature {name} at version {version}. It has: {listed(known)}."
+                f"{did_you_mean(name, list(known))} `mart history {view.name}` lists the versions."
+            )

@@ -1,0 +1,81 @@
+"""How one view is joined, in plain data: all that is needed to join it again, whatever became of its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from feature_mart.records import MICROSECOND
+from feature_mart.train.request import ViewRequest
+
+
+@dataclass(frozen=True)
+class JoinedView:
+    """One view in a training set, under its name or an alias.
+
+    ``keys``: join keys and their Spark types; ``join_keys``: the spine's column for each; ``features``: the output
+    column of each; ``defaults``: what a feature is where no value is found, or an expired one.
+    """
+
+    view: str
+    alias: str | None
+    keys: Mapping[str, str]
+    join_keys: Mapping[str, str]
+    event_timestamp: str | None
+    created_timestamp: str | None
+    available_after: timedelta | Literal["created_timestamp"]
+    ttl: timedelta | None
+    features: Mapping[str, str]
+    defaults: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, request: ViewRequest) -> JoinedView:
+        """As the definitions of today say."""
+        view = request.view
+        documented = {name: view.metadata_of(name) for name in request.features}
+        return cls(
+            view=view.name,
+            alias=request.alias,
+            keys=dict(view.keys),
+            join_keys=dict(request.join_keys),
+            event_timestamp=view.event_timestamp,
+            created_timestamp=view.created_timestamp,
+            available_after=view.available_after or timedelta(0),
+            ttl=view.ttl,
+            features=dict(request.features),
+            defaults={name: entry.default for name, entry in documented.items() if entry and entry.default is not None},
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """As it stands in a manifest; durations in microseconds."""
+        waits = self.available_after
+        return {
+            **vars(self),
+            "defaults": {name: _plain(value) for name, value in self.defaults.items()},
+            "available_after": waits if isinstance(waits, str) else waits // MICROSECOND,
+            "ttl": None if self.ttl is None else self.ttl // MICROSECOND,
+        }
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> JoinedView:
+        """What `to_json` gave."""
+        waits, ttl = entry["available_after"], entry["ttl"]
+        return cls(
+            view=entry["view"],
+            alias=entry["alias"],
+            keys=entry["keys"],
+            join_keys=entry["join_keys"],
+            event_timestamp=entry["event_timestamp"],
+            created_timestamp=entry["created_timestamp"],
+            available_after="created_timestamp" if waits == "created_timestamp" else waits * MICROSECOND,
+            ttl=None if ttl is None else ttl * MICROSECOND,
+            features=entry["features"],
+            defaults=entry["defaults"],
+        )
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for, as dates, as text."""
+    return value if isinstance(value, (bool, int, float, str, list, dict)) else str(value)
