@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         VersionNotFound,
     )
     from feature_mart.store import FeatureStore
+    from feature_mart.train.splits import split_by_entity, split_by_time
 
 __all__ = [
     "BuildError",
@@ -44,11 +45,18 @@ __all__ = [
     "TransientError",
     "UsageError",
     "VersionNotFound",
+    "split_by_entity",
+    "split_by_time",
 ]
+_MODULES = {
+    "FeatureStore": "feature_mart.store",
+    "split_by_entity": "feature_mart.train.splits",
+    "split_by_time": "feature_mart.train.splits",
+}
 
 
 def __getattr__(name: str) -> object:
     # Loaded when first used: the command line must answer `--help` without loading what only a build needs.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("feature_mart.store" if name == "FeatureStore" else "feature_mart.errors"), name)
+    return getattr(import_module(_MODULES.get(name, "feature_mart.errors")), name)
