@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.tables import Tables
+from feature_mart.errors import UsageError
 from feature_mart.train.manifests import SAVED, table_of_set
 
 # What reads rows is imported when rows are read: `mart training-set show` needs none.
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    from mlflow.entities import Run
     from pyspark.sql import DataFrame
 
     from feature_mart.train.verify import Verified
@@ -62,6 +64,26 @@ class TrainingSet:
         from feature_mart.train.verify import verify
 
         return verify(self.name, self.tables, self.tables.session(), self.changes)
+
+    def log_to_mlflow(self, run: Run | str) -> None:
+        """Attaches the manifest to a run, at the tracking server that MLflow is set to (extra ``mlflow``).
+
+        The run gets the artifact ``training_sets/<name>.json``, and tags with the set's name and its digest.
+
+        Args:
+            run: an MLflow run, as of `mlflow.start_run`, or its id.
+
+        Raises:
+            UsageError: MLflow is not installed.
+        """
+        try:
+            from mlflow import MlflowClient
+        except ImportError as error:
+            raise UsageError("MLflow is not installed: pip install 'feature-mart[mlflow]'.") from error
+        client, run_id = MlflowClient(), run if isinstance(run, str) else run.info.run_id
+        client.log_dict(run_id, dict(self.manifest), f"training_sets/{self.name}.json")
+        client.set_tag(run_id, "feature_mart.training_set", self.name)
+        client.set_tag(run_id, "feature_mart.training_set_digest", self.manifest["digest"])
 
     def _rows(self) -> DataFrame:
         return table_of_set(self.name, self.tables).read(SAVED)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -295,3 +297,27 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
         refused = mart(damaged, *arguments, *wrong)
         assert refused.exit_code == 2
         assert told in refused.stderr
+
+
+def test_a_manifest_is_attached_to_a_run_of_mlflow(
+    saved: Path, spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    found = opened(saved, spark).training_set(NAME)
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri((tmp_path / "runs").as_uri())
+    try:
+        with mlflow.start_run() as run:
+            found.log_to_mlflow(run)
+        with mlflow.start_run() as other:
+            found.log_to_mlflow(other.info.run_id)
+        for run_id in (run.info.run_id, other.info.run_id):
+            assert mlflow.artifacts.load_dict(f"runs:/{run_id}/training_sets/{NAME}.json") == found.manifest
+            tags = mlflow.get_run(run_id).data.tags
+            assert tags["feature_mart.training_set"] == NAME
+            assert tags["feature_mart.training_set_digest"] == found.manifest["digest"]
+    finally:
+        mlflow.set_tracking_uri(before)
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(UsageError, match=r"MLflow is not installed: pip install 'feature-mart\[mlflow\]'"):
+        found.log_to_mlflow(run.info.run_id)
