@@ -10,6 +10,8 @@ ROOT = Path(__file__).parent
 VERSION = re.findall(r'VERSION = "(.+)"', (ROOT / "feature_mart" / "version.py").read_text(encoding="utf-8"))[0]
 # An extra for those who send lineage; the tests need it too.
 OPENLINEAGE = "openlineage-python>=1.54,<2"
+# An extra for those who note training sets with MLflow; the tests need it too.
+MLFLOW = "mlflow-skinny>=3,<4"
 README = ROOT / "README.md"
 
 setup(
@@ -48,8 +50,10 @@ setup(
     ],
     extras_require={
         "openlineage": [OPENLINEAGE],
+        "mlflow": [MLFLOW],
         "dev": [
             OPENLINEAGE,
+            MLFLOW,
             "chispa",
             "duckdb",
             "hypothesis",

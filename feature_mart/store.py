@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from feature_mart.runner.verify import Verification
     from feature_mart.train.job import RetrievalJob
     from feature_mart.train.spine import EntityRows
-    from feature_mart.train.training_sets import Verified
+    from feature_mart.train.training_set import TrainingSet
+    from feature_mart.train.verify import Verified
 
 Moment = datetime | str
 
@@ -327,29 +328,28 @@ class FeatureStore:
 
     def training_sets(self) -> Sequence[dict[str, Any]]:
         """The manifests of all training sets that are kept, by name. Needs no Spark with a warehouse."""
-        from feature_mart.train.training_sets import manifests
+        from feature_mart.train.manifests import manifests
 
         return manifests(self._workspace.tables)
 
-    def training_set(self, name: str) -> DataFrame:
-        """The rows of a training set that was saved, in the order of its spine.
+    def training_set(self, name: str) -> TrainingSet:
+        """A training set that was saved: its manifest, its rows, the proof. Needs no Spark until rows are read.
 
         Raises:
             UsageError: there is none of that name.
         """
-        from feature_mart.train.training_sets import rows_of_set
+        from feature_mart.runner.training_sets import training_set
 
-        return rows_of_set(name, self._workspace.tables)
+        return training_set(self._workspace, name)
 
     def verify_training_set(self, name: str) -> Verified:
         """Makes a training set again from the versions in its manifest, and compares it to the last bit.
 
         Raises:
             UsageError: there is none of that name.
+            TableError: the table that keeps it is damaged.
         """
-        from feature_mart.runner.historical_features import verify_training_set
-
-        return verify_training_set(self._workspace, name)
+        return self.training_set(name).verify()
 
     def stop(self) -> None:
         """Ends the Spark that this mart started; a session that was handed in goes on."""

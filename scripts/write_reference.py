@@ -6,7 +6,7 @@ The descriptions stand with the models (feature_mart/definitions/files/) and the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +68,22 @@ def cli_page() -> str:
     for name in mart.list_commands(context):
         command = mart.get_command(context, name)
         assert command is not None
-        of_command = click.Context(command, info_name=name, parent=context)
-        own = [p for p in command.params if isinstance(p, click.Option) and (*p.opts, p.metavar) not in repeated]
-        usage = " ".join(["mart", name, *_pieces(command, of_command, has_options=bool(own))])
-        parts += [f"## mart {name}", f"```text\n{usage}\n```", " ".join((command.help or "").split())]
-        if own:
-            parts.append(_option_table(own))
+        parts += _command(command, click.Context(command, info_name=name, parent=context), repeated, level="##")
     return _page(parts)
+
+
+def _command(command: click.Command, context: click.Context, repeated: Container[Any], *, level: str) -> list[str]:
+    """What a command takes and does; of a group, then its commands."""
+    own = [p for p in command.params if isinstance(p, click.Option) and (*p.opts, p.metavar) not in repeated]
+    path = context.command_path
+    parts = [f"{level} {path}", " ".join((command.help or "").split())]
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            of_inner = click.Context(inner, info_name=name, parent=context)
+            parts += _command(inner, of_inner, repeated, level=level + "#")
+        return parts
+    parts.insert(1, f"```text\n{' '.join([path, *_pieces(command, context, has_options=bool(own))])}\n```")
+    return [*parts, _option_table(own)] if own else parts
 
 
 def _pieces(command: click.Command, context: click.Context, *, has_options: bool) -> Iterator[str]:

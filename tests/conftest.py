@@ -18,6 +18,8 @@ FOLDERS = ("unit", "contract", "spark", "e2e")
 
 # What one run found in SQL texts must not answer for the code that the next one tests.
 os.environ["FEATURE_MART_CACHE"] = "off"
+# MLflow would tell its makers of its use, and reads this when it is imported.
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 # How long an example takes depends on what else the machine does, and says nothing of the code.
 settings.register_profile("feature_mart", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -30,6 +30,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("feature_mart.cli.versions", "Bring back what a view was at a version."),
     "explain": ("feature_mart.cli.versions", "Show where a value comes from, down to the input rows."),
     "query": ("feature_mart.cli.data", "Run a SELECT against the mart."),
+    "training-set": ("feature_mart.cli.training_sets", "Make, list, show and verify training sets."),
 }
 
 

@@ -47,7 +47,7 @@ class Content:
     @classmethod
     def of(cls, table: pa.Table) -> Content:
         """Of a table's rows."""
-        words = {name: _words(plain(table[name])) for name in table.column_names}
+        words = {name: value_words(table[name]) for name in table.column_names}
         one, two = (_row_sum(words, seed) for seed in _SEEDS)
         known_of = {name: _known_of(plain(table[name])) for name in table.column_names}
         return cls(len(table), (one, two), known_of)
@@ -83,6 +83,11 @@ class Content:
             nulls, least, greatest = self.columns.get(name, (0, None, None))
             told[name] = {"type": kind, "nulls": nulls, "min": least, "max": greatest}
         return told
+
+
+def value_words(values: pa.ChunkedArray[Any]) -> Hashes:
+    """A word of 64 bits for each value of a column: equal values have equal ones, others as good as never."""
+    return _words(plain(values))
 
 
 def _row_sum(words: Mapping[str, Hashes], seed: int) -> int:

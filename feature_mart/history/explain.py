@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from feature_mart.build.sql import with_parameters
+from feature_mart.columns.values import plain, plain_row
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.canonical import instant, row_text
@@ -21,7 +22,6 @@ from feature_mart.history.definition_diff import definition_of
 from feature_mart.history.input_rows import Asked, InputTable, Reach, literal, matched_rows
 from feature_mart.history.key_values import key_values
 from feature_mart.history.matching import Published, match_inputs
-from feature_mart.history.values import plain, plain_row
 from feature_mart.history.window_events import events_of, inputs_of_tiles
 from feature_mart.history.writer import Writer, writer_of
 from feature_mart.records import EARLIEST, LATEST, MICROSECOND, Interval, floor_to, iso, moved, parse_instant

@@ -10,13 +10,13 @@ from typing import Any
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from feature_mart.columns.values import plain_row
 from feature_mart.definitions.spark_types import NESTED, base_type
 from feature_mart.delta.canonical import instant, row_text
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.layout import PERIOD
 from feature_mart.delta.tables import ENGINE_PREFIX, Table
 from feature_mart.history.matching import OF_ROW, Match
-from feature_mart.history.values import plain_row
 from feature_mart.read.conform import FILE
 from feature_mart.read.ingest import FILES_PARTITION
 from feature_mart.read.inputs import cut

@@ -11,9 +11,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, DoubleType, FloatType, MapType, StructType
 
+from feature_mart.columns.values import plain, same
 from feature_mart.definitions.spark_types import NESTED, base_type
 from feature_mart.history.shape import Shape
-from feature_mart.history.values import plain, same
 
 # Columns of a view never begin with an underscore, so these are free.
 _SIGN, _NET, _COPY, _NUMBER, _OLD, _NEW = "_sign", "_net", "_copy", "_number", "_old", "_new"

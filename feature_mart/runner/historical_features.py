@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean, listed
@@ -17,7 +16,6 @@ from feature_mart.train.join import PinnedView
 from feature_mart.train.joined_view import JoinedView
 from feature_mart.train.request import resolve
 from feature_mart.train.spine import EntityRows, read_spine
-from feature_mart.train.training_sets import Verified, manifest_of, verify
 from feature_mart.train.versions import pin
 
 
@@ -66,23 +64,6 @@ def historical_features(
         tables,
         workspace.new_run(None),
     )
-
-
-def verify_training_set(workspace: Workspace, name: str) -> Verified:
-    """A training set made again and compared. See `FeatureStore.verify_training_set`."""
-    manifest = manifest_of(name, workspace.tables)
-    remarks = [text for entry in manifest["views"] for text in _changes(workspace, entry)]
-    return verify(name, workspace.tables, workspace.session(), remarks)
-
-
-def _changes(workspace: Workspace, entry: Mapping[str, Any]) -> list[str]:
-    """What today's definition of a view says otherwise than when a training set was made."""
-    view = workspace.project.views.get(entry["view"])
-    if view is None:
-        return [f"view {entry['view']} is not defined any more"]
-    if view.definition_hash != entry["definition_hash"]:
-        return [f"the definition of view {view.name} changed since"]
-    return []
 
 
 def _features(view: FeatureView, table: Table) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import LongType, StructField, StructType
 
-from feature_mart.columns.content import Content
+from feature_mart.columns.content import Content, value_words
 
 
 def content_of(frame: DataFrame, columns: Sequence[str]) -> Content:
@@ -21,6 +23,19 @@ def content_of(frame: DataFrame, columns: Sequence[str]) -> Content:
 
     parts = frame.select(*[F.col(f"`{name}`") for name in columns]).mapInArrow(run, "content string").toArrow()
     return Content.whole(Content.from_json(json.loads(text)) for text in map(str, parts["content"].to_pylist()))
+
+
+def words_of(frame: DataFrame, key: str, columns: Sequence[str]) -> DataFrame:
+    """``key``, a bigint, and in place of each column's values their words, by which to tell whether they are equal."""
+    schema = StructType([StructField(name, LongType()) for name in (key, *columns)])
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            table = pa.Table.from_batches([batch])
+            words = [pa.array(value_words(table[name]).view(np.int64)) for name in columns]
+            yield pa.RecordBatch.from_arrays([batch[key], *words], names=[key, *columns])
+
+    return frame.select(*[F.col(f"`{name}`") for name in (key, *columns)]).mapInArrow(run, schema)
 
 
 def types_of(frame: DataFrame, columns: Sequence[str]) -> dict[str, str]:

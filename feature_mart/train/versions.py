@@ -56,7 +56,11 @@ def pin(
             pinned[view.name] = table.pinned(named[view.name])
         else:
             pinned[view.name] = _of_run(view, table, last[view.pipeline], as_of)
-        _require_whole(view, table, pinned[view.name].version)
+        advice = (
+            f"Take another version (`mart history {view.name}` lists them): versions={{{view.name!r}: …}}, or put back "
+            "from a backup what is missing."
+        )
+        require_whole(view.name, table, pinned[view.name].version, advice=advice)
     return pinned
 
 
@@ -84,20 +88,21 @@ def _of_run(view: FeatureView, table: Table, run: CompletedRun | None, as_of: da
     return found
 
 
-def _require_whole(view: FeatureView, table: Table, version: int) -> None:
-    """Refuses a version of which the log's entries or files were removed."""
-    advice = (
-        f"Take another version (`mart history {view.name}` lists them): versions={{{view.name!r}: …}}, or put back "
-        "from a backup what is missing."
-    )
+def require_whole(view: str, table: Table, version: int, *, advice: str) -> None:
+    """Refuses a version of which the log's entries or files were removed.
+
+    Raises:
+        VersionNotFound: the log does not reach back to it.
+        FilesMissing: files of it are gone.
+    """
     try:
         lost = table.lost_files(version)
     except VersionNotFound as error:
         raise VersionNotFound(
-            f"view {view.name}, version {version}: the log does not reach back to it any more: {error.message} {advice}"
+            f"view {view}, version {version}: the log does not reach back to it any more: {error.message} {advice}"
         ) from error
     if lost:
         raise FilesMissing(
-            f"view {view.name}, version {version}: {counted(len(lost), 'file')} missing, removed by VACUUM or by hand: "
+            f"view {view}, version {version}: {counted(len(lost), 'file')} missing, removed by VACUUM or by hand: "
             f"{lost[0]} for one. {advice}"
         )

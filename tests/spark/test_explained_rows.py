@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from feature_mart.columns.values import plain_row
 from feature_mart.delta.names import named
 from feature_mart.history.input_rows import Asked, matching
 from feature_mart.history.matching import Published, match_inputs
-from feature_mart.history.values import plain_row
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDERS = "customer_id bigint, order_no string, ordered_at timestamp, amount double, note string"

@@ -117,6 +117,11 @@ def test_every_command_is_one(page: Path, text: str, whole: bool) -> None:
     context = click.Context(mart, info_name="mart")
     command = mart.get_command(context, name)
     assert command is not None, f"there is no command {name}"
+    while isinstance(command, click.Group) and arguments:
+        context = click.Context(command, info_name=name, parent=context)
+        name, *arguments = arguments
+        command = command.get_command(context, name)
+        assert command is not None, f"there is no command {context.command_path} {name}"
     try:
         command.make_context(name, arguments, parent=context)
     except click.MissingParameter:
