@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import MapType
 
 from feature_mart.columns.content import Content as RowContent
+from feature_mart.delta.address import TRAINING_SET_MANIFEST as MANIFEST
+from feature_mart.delta.address import TRAINING_SET_PREFIX as PREFIX
 from feature_mart.delta.data_files import contents_in
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.file_commits import commit_files
@@ -28,8 +30,6 @@ from feature_mart.train.joined_view import JoinedView
 from feature_mart.train.spine import SPINE_ROW
 from feature_mart.write.files import Files, discarded_on, target_for, write_frame
 
-PREFIX = "training_set__"
-MANIFEST = "training_set"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _EXAMPLES = 5
 
