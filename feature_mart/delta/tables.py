@@ -89,7 +89,7 @@ class Table:
         """
         found = self.pinned(version, as_of)
         asked = version is not None or as_of is not None
-        lost = self.log.lost_files(found.version) if asked and isinstance(self.log, RustLog) else []
+        lost = self.lost_files(found.version) if asked else []
         if lost:
             raise VersionNotFound(
                 f"version {found.version} of {self.name} is in its history, but its rows are gone: {len(lost)} of its "
