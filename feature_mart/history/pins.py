@@ -12,6 +12,7 @@ from typing import Any
 
 from feature_mart.definitions import FeatureView
 from feature_mart.delta.address import RUNS_TABLE, TRAINING_SET_MANIFEST, TRAINING_SET_PREFIX
+from feature_mart.delta.foreign import same_rows
 from feature_mart.delta.tables import Tables
 from feature_mart.errors import TableError
 from feature_mart.records import iso
@@ -85,8 +86,11 @@ def _next_builds(needs: Needs) -> Iterator[Pin]:
     for view in needs.views:
         built = needs.tables.table(view.name).last_build()
         for name, version in _versions({} if built is None or built.provenance is None else built.provenance):
-            current = needs.tables.table(name).current()
-            for number in range(version, version if current is None else current.version):
+            table = needs.tables.table(name)
+            current = table.current()
+            if current is None or current.version <= version or same_rows(table.log, version, current.version):
+                continue
+            for number in range(version, current.version):
                 yield Pin(name, number, f"the next build of {view.name}")
 
 
