@@ -64,6 +64,7 @@ setup(
             "pytest",
             "pytest-cov",
             "ruff",
+            "scikit-learn",
             "types-PyYAML",
         ],
     },

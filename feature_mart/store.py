@@ -149,14 +149,14 @@ class FeatureStore:
         Raises:
             UsageError: both a version and a moment are given.
             TableError: it has not been built.
-            VersionNotFound: it has no such version.
+            VersionNotFound: it has no such version, or files of it were removed.
         """
         from feature_mart.read.inputs import rows_of
 
         if version is not None and as_of is not None:
             raise UsageError(f"{name} is asked for at version {version} and as of a moment: give one of the two.")
         table = self._table(name)
-        return rows_of(table, table.pinned(version, _moment(as_of)).version)
+        return rows_of(table, table.readable(version, _moment(as_of)).version)
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """The versions of a view or source, newest first, each with what made it. Needs no Spark with a warehouse.
@@ -350,6 +350,51 @@ class FeatureStore:
             TableError: the table that keeps it is damaged.
         """
         return self.training_set(name).verify()
+
+    def vacuum(
+        self, *names: str, dry_run: bool = False, orphans_older_than: timedelta | None = None
+    ) -> Sequence[dict[str, Any]]:
+        """Removes files that no kept version of views and sources (all where none is named) needs. Needs no Spark.
+
+        Kept are versions within the view's ``retention`` (default: 400 days), the newest one, and those that a training
+        set, a completed run or the next build of a view needs.
+
+        Args:
+            dry_run: remove nothing, and say what would go.
+            orphans_older_than: how old files of killed builds must be (default: 7 days). Files of a build that still
+                runs look the same: never give less than the longest build takes.
+
+        Returns:
+            One dict per table: versions that are kept (``recent``, ``pinned`` with the reasons) and ``expired`` ones,
+            how many ``files`` and ``bytes`` go, and pinned versions that have ``lost`` files already.
+
+        Raises:
+            UsageError: an unknown name, or the tables are not on a local disk.
+            TableError: a training set does not say what it needs, or a table cannot be read or cleaned.
+        """
+        from feature_mart.runner.maintenance import vacuum_tables
+
+        return vacuum_tables(self._workspace, names, dry_run=dry_run, safe_age=orphans_older_than)
+
+    def optimize(self, *names: str, dry_run: bool = False) -> Sequence[dict[str, Any]]:
+        """Lays rows of views and sources (all where none is named) out anew where files are too many or too coarse.
+
+        No row changes, and the next build goes on as if nothing had happened; old files stay until `vacuum`. Starts
+        Spark only where something is due.
+
+        Args:
+            dry_run: change nothing, and say what is due.
+
+        Returns:
+            One dict per table: how many files of how many bytes went and came, and the ``version`` that was made.
+
+        Raises:
+            UsageError: an unknown name, or the tables are not on a local disk.
+            ConcurrentBuild: a build took rows away that were being rewritten; it goes first.
+        """
+        from feature_mart.runner.maintenance import optimize_tables
+
+        return optimize_tables(self._workspace, names, dry_run=dry_run)
 
     def stop(self) -> None:
         """Ends the Spark that this mart started; a session that was handed in goes on."""

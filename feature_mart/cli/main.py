@@ -29,6 +29,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "diff": ("feature_mart.cli.versions", "Show what changed in a view between two versions."),
     "restore": ("feature_mart.cli.versions", "Bring back what a view was at a version."),
     "explain": ("feature_mart.cli.versions", "Show where a value comes from, down to the input rows."),
+    "optimize": ("feature_mart.cli.maintenance", "Lay rows out anew where files are too many."),
+    "vacuum": ("feature_mart.cli.maintenance", "Remove files that no version needs any more."),
     "query": ("feature_mart.cli.data", "Run a SELECT against the mart."),
     "training-set": ("feature_mart.cli.training_sets", "Make, list, show and verify training sets."),
 }

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 QUARANTINE_SUFFIX = "__quarantine"
 RUNS_TABLE = "mart_runs"
+# A training set is a table of its own; its newest commit holds a manifest under this key.
+TRAINING_SET_PREFIX = "training_set__"
+TRAINING_SET_MANIFEST = "training_set"
 
 
 def quarantine_of(name: str) -> str:

@@ -47,14 +47,14 @@ def damage(folder: Path) -> str | None:
     names = sorted(_commit_names(folder))
     for before, after in pairwise(map(_version, names)):
         if after != before + 1:
-            return f"{_commit_file(folder, before + 1).name} is missing between others"
+            return f"{commit_file(folder, before + 1).name} is missing between others"
     return next((f"{name} is {said}" for name in reversed(names) if (said := _unreadable(folder / name))), None)
 
 
 def is_emptied(folder: Path, version: int) -> bool:
     """Whether a commit's file is empty, as no writer leaves it; readers take it for a commit that does nothing."""
     try:
-        return not _commit_file(folder, version).read_bytes().strip(b"\0 \n")
+        return not commit_file(folder, version).read_bytes().strip(b"\0 \n")
     except OSError:
         return False
 
@@ -80,7 +80,7 @@ def commit_info(folder: Path, version: int) -> dict[str, Any] | None:
 def has_changed_rows(folder: Path, version: int) -> bool:
     """Whether a commit added or removed files as a change of data; true where it cannot be read."""
     try:
-        actions = [json.loads(line) for line in _lines(_commit_file(folder, version))]
+        actions = [json.loads(line) for line in _lines(commit_file(folder, version))]
     except (OSError, ValueError):
         return True
     files = [action[kind] for action in actions for kind in ("add", "remove") if kind in action]
@@ -116,7 +116,7 @@ def own_metadata(text: object) -> Mapping[str, Any] | None:
 
 def _action(folder: Path, version: int, kind: str) -> dict[str, Any] | None:
     try:
-        for line in _lines(_commit_file(folder, version)):
+        for line in _lines(commit_file(folder, version)):
             if f'"{kind}"' in line[:40]:
                 action = json.loads(line)
                 if kind in action:
@@ -141,7 +141,8 @@ def _version(name: str) -> int:
     return int(name[:_DIGITS])
 
 
-def _commit_file(folder: Path, version: int) -> Path:
+def commit_file(folder: Path, version: int) -> Path:
+    """Where a log's folder holds a commit."""
     return folder / f"{version:0{_DIGITS}}{_SUFFIX}"
 
 

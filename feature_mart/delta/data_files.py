@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from feature_mart.columns.arrow import Array, Integers, column, instants, lacking, plain
 from feature_mart.columns.content import Content
 from feature_mart.columns.key_hash import bucket_codes
-from feature_mart.delta.layout import BUCKET, PERIOD, Layout
+from feature_mart.delta.layout import PARTITIONS, Layout
 from feature_mart.records import moved
 
 # The period and the bucket of a file.
@@ -36,7 +36,8 @@ _TEXT_LENGTH = 32  # statistics of longer texts only cost room
 class Target:
     """Where files are written, and how rows are spread over them.
 
-    ``layout``: by the hash of ``keys`` and by ``time``; None for tables that are not partitioned. ``statistics_on``:
+    ``layout``: by the hash of ``keys`` (by periods alone without any) and by ``time``; None for tables that are not
+    partitioned. ``statistics_on``:
     the columns whose extremes and nulls the log will tell; ``token`` is in the name of each file of one build;
     ``contents_of``: sets of columns of which the content of each file is to be told.
     """
@@ -54,7 +55,8 @@ class Target:
 class WrittenFile:
     """A file that a task has written. ``path`` within the table's folder; ``statistics`` as Delta's JSON.
 
-    ``period`` and ``bucket`` are None in tables that are not partitioned; ``contents``: as JSON, see `contents_in`.
+    ``period`` and ``bucket`` are None in tables that are not partitioned by them. ``contents``: as JSON, see
+    `contents_in`.
     """
 
     path: str
@@ -118,11 +120,15 @@ def _spread(table: pa.Table, target: Target) -> Iterator[tuple[Place, pa.Table]]
     lacks = lacking(table, [*target.keys, *([target.time] if target.time is not None else [])])
     if lacks.any():
         # They are set aside before anything is committed, and lie anywhere until then.
-        yield ("all", 1), table.filter(column(lacks))
+        yield ("all", 1 if target.keys else None), table.filter(column(lacks))
         table = table.filter(column(~lacks))
         if not len(table):
             return
     periods, numbers = _periods(table, target.time, target.layout)
+    if not target.keys:
+        for number in np.unique(numbers):
+            yield (periods[number], None), table.filter(column(numbers == number))
+        return
     codes = bucket_codes([plain(table[name]) for name in target.keys], target.layout.depth)
     base = 1 << target.layout.depth
     places = numbers * base + (codes - base)
@@ -155,7 +161,8 @@ class _OpenFile:
     @classmethod
     def create(cls, target: Target, place: Place, schema: pa.Schema) -> _OpenFile:
         name = f"part-{target.token}-{uuid.uuid4()}.snappy.parquet"
-        path = name if target.layout is None else f"{PERIOD}={place[0]}/{BUCKET}={place[1]}/{name}"
+        folders = [f"{kind}={value}/" for kind, value in zip(PARTITIONS, place, strict=True) if value is not None]
+        path = "".join([*folders, name])
         whole = Path(target.folder, path)
         whole.parent.mkdir(parents=True, exist_ok=True)
         # Arrow's own copy of the schema would only say once more what Parquet's says.

@@ -14,15 +14,25 @@ from typing import Any
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
-from deltalake.transaction import AddAction, create_table_with_add_actions
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
+from feature_mart.delta.compaction import LaidFile, paths_in
 from feature_mart.delta.damage import damaged_log
 from feature_mart.delta.data_files import WrittenFile
-from feature_mart.delta.layout import BUCKET, PERIOD
+from feature_mart.delta.foreign import foreign_change
+from feature_mart.delta.layout import BUCKET, PARTITIONS, PERIOD
 from feature_mart.delta.tables import Table
-from feature_mart.delta.writes import EVERYTHING, NOTHING, Expected, Replaces, require_state, user_metadata
+from feature_mart.delta.writes import (
+    EVERYTHING,
+    NOTHING,
+    Expected,
+    Replaces,
+    require_state,
+    upkeep_metadata,
+    user_metadata,
+)
 from feature_mart.errors import ConcurrentBuild
-from feature_mart.records import Provenance, WriteResult
+from feature_mart.records import Provenance, Run, TableVersion, WriteResult
 
 # Maintenance may commit in between; whoever changes rows is told apart by `require_state`.
 _ATTEMPTS = 20
@@ -79,6 +89,50 @@ def commit_files(
     raise ConcurrentBuild(f"table {table.name}: other writers committed {_ATTEMPTS} times while this one tried to.")
 
 
+def commit_rewritten(files: Sequence[WrittenFile], replaced: Sequence[LaidFile], table: Table, run: Run) -> WriteResult:
+    """Commits files that hold the rows of others, which go: no row changes, and the state stays the last build's.
+
+    A build that commits meanwhile does no harm as long as all of ``replaced`` are still in the table after it.
+
+    Raises:
+        ConcurrentBuild: a build took some of the files away, or another program changed rows. Nothing was written.
+        TableError: the log cannot be read or written.
+    """
+    gone = {file.path for file in replaced}
+    for _ in range(_ATTEMPTS):
+        opened = _open(table)
+        # Read after the table was opened, as above.
+        recent = table.recent()
+        if opened is None or recent is None or recent.own is None or foreign_change(table.log, recent) is not None:
+            raise ConcurrentBuild(f"table {table.name}: another program changed it meanwhile; it is left as it is now.")
+        if not gone <= paths_in(opened):
+            raise ConcurrentBuild(
+                f"table {table.name}: a build replaced rows while their files were laid out anew. The build goes first "
+                "and lost nothing; the table is as it left it. Run the same command again when no build runs."
+            )
+        known = CommitProperties(
+            custom_metadata={
+                "userMetadata": upkeep_metadata(
+                    recent.own.provenance or {}, TableVersion(str(opened.metadata().id), opened.version()), run
+                ),
+                "operationMetrics": _metrics(files) | {"numRemovedFiles": str(len(replaced))},
+            },
+            max_commit_retries=0,
+        )
+        actions: list[AddAction | RemoveAction] = [*map(_remove_action, replaced)]
+        actions += [_add_action(file, data_change=False) for file in files]
+        try:
+            opened.create_write_transaction(
+                actions, "append", opened.schema(), opened.metadata().partition_columns, commit_properties=known
+            )
+        except CommitFailedError:
+            continue
+        except DeltaError as error:
+            raise damaged_log(table.name, table.address.uri, str(error).splitlines()[0][:200]) from error
+        return WriteResult(table.name, opened.version() + 1, 0)
+    raise ConcurrentBuild(f"table {table.name}: other writers committed {_ATTEMPTS} times while this one tried to.")
+
+
 def _open(table: Table) -> DeltaTable | None:
     assert table.address.log_uri is not None
     try:
@@ -87,15 +141,25 @@ def _open(table: Table) -> DeltaTable | None:
         return None
 
 
-def _add_action(file: WrittenFile) -> AddAction:
+def _add_action(file: WrittenFile, *, data_change: bool = True) -> AddAction:
     return AddAction(
         path=file.path,
         size=file.size,
-        partition_values={} if file.period is None else {PERIOD: file.period, BUCKET: str(file.bucket)},
+        partition_values=_partition_values(file.period, file.bucket),
         modification_time=int(time.time() * 1000),
-        data_change=True,
+        data_change=data_change,
         stats=file.statistics,
     )
+
+
+def _remove_action(file: LaidFile) -> RemoveAction:
+    values = _partition_values(file.period, file.bucket)
+    return RemoveAction(file.path, False, int(time.time() * 1000), file.size, values)
+
+
+def _partition_values(period: str | None, bucket: int | None) -> dict[str, str | None]:
+    values = zip(PARTITIONS, (period, bucket), strict=True)
+    return {name: str(value) for name, value in values if value is not None}
 
 
 def _with_partitions(schema: str | pa.Schema, partition_by: Sequence[str]) -> Schema:
@@ -111,14 +175,17 @@ def _with_partitions(schema: str | pa.Schema, partition_by: Sequence[str]) -> Sc
 def _properties(
     table: Table, provenance: Provenance, expected: Expected, files: Sequence[WrittenFile]
 ) -> CommitProperties:
-    metrics = {
+    said = user_metadata(provenance, table.current(), expected, uuid.uuid4().hex)
+    return CommitProperties(
+        custom_metadata={"userMetadata": said, "operationMetrics": _metrics(files)},
+        max_commit_retries=0,
+        app_transactions=[Transaction(f"feature_mart:{table.name}", expected.sequence + 1)],
+    )
+
+
+def _metrics(files: Sequence[WrittenFile]) -> dict[str, str]:
+    return {
         "numFiles": str(len(files)),
         "numOutputRows": str(sum(file.rows for file in files)),
         "numOutputBytes": str(sum(file.size for file in files)),
     }
-    said = user_metadata(provenance, table.current(), expected, uuid.uuid4().hex)
-    return CommitProperties(
-        custom_metadata={"userMetadata": said, "operationMetrics": metrics},
-        max_commit_retries=0,
-        app_transactions=[Transaction(f"feature_mart:{table.name}", expected.sequence + 1)],
-    )

@@ -14,6 +14,8 @@ from feature_mart.records import ForeignChange
 
 # In a commit's user metadata: the version of the table that it was planned on, -1 before the first.
 PLANNED_ON = "planned_on"
+# In the user metadata of a commit of ours that laid the same rows out anew, and says what the build before it said.
+OPTIMIZED = "optimized"
 
 # What these do changes no row, whoever does it.
 _CHANGES_NO_ROW = (
@@ -59,6 +61,21 @@ def foreign_change(log: TableLog, recent: Recent) -> ForeignChange | None:
         return None
     newest, first = changes[0], changes[-1]
     return ForeignChange(newest.version, newest.committed_at, newest.operation, _last_good(log.commits(), first))
+
+
+def same_rows(log: TableLog, after: int, until: int) -> bool:
+    """Whether all commits after one version, up to another, are known to have left the rows as they were."""
+    for limit in (1, until - after):
+        commits = [commit for commit in log.commits(limit) if after < commit.version <= until]
+        if not all(_keeps_rows(log, commit) for commit in commits):
+            return False
+    return len(commits) == until - after
+
+
+def _keeps_rows(log: TableLog, commit: Commit) -> bool:
+    if commit.provenance is not None:
+        return bool(commit.provenance.get(OPTIMIZED))
+    return not (may_change_rows(commit) and log.has_changed_rows(commit.version))
 
 
 def _last_good(commits: Sequence[Commit], change: Commit) -> int | None:

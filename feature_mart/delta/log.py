@@ -105,7 +105,8 @@ def _micros(moment: datetime) -> int:
     return (moment - EPOCH) // MICROSECOND
 
 
-def _is_plain(table: DeltaTable) -> bool:
+def is_plain(table: DeltaTable) -> bool:
+    """Whether a file's rows are the table's, all of them and under the same names."""
     protocol = table.protocol()
     # Reader version 2 has no list of features: it is column mapping.
     return protocol.min_reader_version != 2 and set(protocol.reader_features or ()) <= _PLAIN_FEATURES
@@ -219,7 +220,7 @@ class RustLog:
         from feature_mart.delta.bucket_files import DataFile  # most readers of a log need no Parquet
 
         table = self._open(version)
-        if self._folder is None or table is None or not _is_plain(table):
+        if self._folder is None or table is None or not is_plain(table):
             return None
         found: list[DataFile] = []
         for file in _files(table):
@@ -241,7 +242,7 @@ class RustLog:
         assert table is not None
         counts = [file.get("num_records") for file in _files(table)]
         known = [count for count in counts if count is not None]
-        return sum(known) if len(known) == len(counts) and _is_plain(table) else None
+        return sum(known) if len(known) == len(counts) and is_plain(table) else None
 
     def change_feed(self, first: int, last: int, most_rows: int) -> pa.Table | None:
         """The change rows of versions ``first`` to ``last``; None where they are more, or cannot be read any more."""
@@ -249,7 +250,7 @@ class RustLog:
 
         table = self._open(last)
         assert table is not None
-        if not _is_plain(table):
+        if not is_plain(table):
             return None
         batches: list[pa.RecordBatch] = []
         try:

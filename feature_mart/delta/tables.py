@@ -80,6 +80,24 @@ class Table:
             )
         return TableVersion(current.table_id, version)
 
+    def readable(self, version: int | None = None, as_of: datetime | None = None) -> TableVersion:
+        """The asked version as `pinned` gives it, whose rows are still there; not told through a catalog.
+
+        Raises:
+            TableError: the table does not exist.
+            VersionNotFound: it has no such version, or files of it were removed.
+        """
+        found = self.pinned(version, as_of)
+        asked = version is not None or as_of is not None
+        lost = self.lost_files(found.version) if asked else []
+        if lost:
+            raise VersionNotFound(
+                f"version {found.version} of {self.name} is in its history, but its rows are gone: {len(lost)} of its "
+                "files were removed, by `mart vacuum` after the table's retention or by something else. "
+                f"`mart history {self.name}` lists the versions; a training set keeps the versions that it needs."
+            )
+        return found
+
     def last_build(self) -> Commit | None:
         """The newest commit that the engine made, or None."""
         return last_own_commit(self.log)

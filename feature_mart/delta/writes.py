@@ -11,16 +11,16 @@ import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pyspark.sql import DataFrame
 
 from feature_mart.delta.commit_files import TABLE_ID
 from feature_mart.delta.errors import delta_errors
-from feature_mart.delta.foreign import PLANNED_ON
+from feature_mart.delta.foreign import OPTIMIZED, PLANNED_ON
 from feature_mart.delta.tables import Table
 from feature_mart.errors import ConcurrentBuild
-from feature_mart.records import Provenance, TableVersion, WriteResult
+from feature_mart.records import Provenance, Run, TableVersion, WriteResult
 
 SEQUENCE = "sequence"
 COMMIT_ID = "commit_id"
@@ -152,6 +152,32 @@ def user_metadata(provenance: Provenance, current: TableVersion | None, expected
         # Whoever replaces the table meanwhile changes its metadata, and Delta then refuses this commit.
         metadata[TABLE_ID] = current.table_id
     return json.dumps(metadata, separators=(",", ":"))
+
+
+def upkeep_metadata(last: Mapping[str, Any], current: TableVersion, run: Run) -> str:
+    """What a commit says that lays the same rows out anew, as JSON: all that the last build said, as its state stays.
+
+    The sequence number is that build's too, so a build that runs meanwhile has not been overtaken.
+
+    Args:
+        last: the provenance of the engine's newest commit; no other program has changed rows since.
+        current: the version that the commit follows.
+    """
+    said = {
+        **last,
+        "run_id": run.run_id,
+        "git_commit": run.git_commit,
+        "git_dirty": run.git_dirty,
+        "engine": run.engine,
+        "rows": 0,
+        "intervals": None if last.get("intervals") is None else [],
+        "reason": "optimized",
+        OPTIMIZED: True,
+        PLANNED_ON: current.version,
+        COMMIT_ID: uuid.uuid4().hex,
+        TABLE_ID: current.table_id,
+    }
+    return json.dumps(said, separators=(",", ":"))
 
 
 def _version_of(table: Table, commit_id: str) -> int:

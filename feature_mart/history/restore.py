@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from feature_mart.definitions import FeatureView
-from feature_mart.delta.foreign import PLANNED_ON
+from feature_mart.delta.foreign import OPTIMIZED, PLANNED_ON
 from feature_mart.delta.layout import PARTITIONS
 from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
@@ -20,7 +20,7 @@ _NOT_CARRIED = frozenset(
     [
         *("mart", "run_id", "pipeline", "feature_view", "definition_hash", "git_commit", "git_dirty", "intervals"),
         *("horizon", "inputs", "rows", "checks", "engine", "reason", "restored_from", "on_hold", SEQUENCE, PLANNED_ON),
-        COMMIT_ID,
+        *(COMMIT_ID, OPTIMIZED),
     ]
 )
 

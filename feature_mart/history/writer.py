@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from feature_mart.delta.foreign import may_change_rows
+from feature_mart.delta.foreign import OPTIMIZED, may_change_rows
 from feature_mart.delta.log import Commit
 from feature_mart.records import Interval
 
@@ -35,6 +35,9 @@ def writer_of(commits: Sequence[Commit], version: int, moment: datetime | None) 
         said = commit.provenance
         if said is None and may_change_rows(commit):
             return None
+        if said is not None and said.get(OPTIMIZED):
+            version -= 1
+            continue
         if said is not None and said.get("restored_from") is not None:
             restored.append(version)
             version = int(said["restored_from"])

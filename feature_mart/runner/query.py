@@ -34,7 +34,7 @@ def run_query(
 
     Raises:
         UsageError: no SELECT, an unknown name, or SQL that fails.
-        VersionNotFound: a table has no such version.
+        VersionNotFound: a table has no such version, or its files were removed.
     """
     names = tables_in(text)
     unknown = sorted(set(versions or {}) - names)
@@ -46,7 +46,7 @@ def run_query(
     # All names are looked up before Spark is started for any.
     tables = {name: _table(workspace, name) for name in sorted(names)}
     pinned = {
-        name: table.pinned((versions or {}).get(name), as_of if name not in (versions or {}) else None)
+        name: table.readable((versions or {}).get(name), as_of if name not in (versions or {}) else None)
         for name, table in tables.items()
     }
     if as_of is not None:

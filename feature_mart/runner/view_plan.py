@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from feature_mart.definitions import FeatureView
-from feature_mart.delta.foreign import foreign_change
+from feature_mart.delta.foreign import foreign_change, same_rows
 from feature_mart.delta.tables import Table
 from feature_mart.errors import TableError
 from feature_mart.plan.definition_change import only_adds_features
@@ -25,7 +25,7 @@ from feature_mart.plan.steps import (
     plan_intervals,
     plan_whole,
 )
-from feature_mart.records import Interval
+from feature_mart.records import Interval, TableVersion
 from feature_mart.runner.ingest import Input
 from feature_mart.runner.workspace import Workspace
 
@@ -82,7 +82,7 @@ def plan_step(
     changes_of: ChangesOf | None = None,
 ) -> Step:
     """What is to be done with the view. Starts Spark only where the change feed of an input must be read by it."""
-    pinned = {name: entry.version for name, entry in inputs.items()}
+    pinned = {name: _as_seen(entry, state) for name, entry in inputs.items()}
     horizon = horizon_of(view, request.end, workspace.now())
     held = held_step(view, state, request, horizon)
     if held is not None:
@@ -110,7 +110,7 @@ def affected_intervals(
     """The intervals that changed inputs reach, from their change feeds; None where all may be reached."""
     changes_of = changes_of or _changes_in_a_build
     changed: list[Interval] = []
-    pinned = {name: entry.version for name, entry in inputs.items()}
+    pinned = {name: _as_seen(entry, state) for name, entry in inputs.items()}
     for name in input_changes(state, pinned):
         entry, before = inputs[name], state.inputs.get(name)
         if entry.event_timestamp is None or before is None or before.table_id != entry.version.table_id:
@@ -131,6 +131,14 @@ def affected_intervals(
         changed += found
     rules = view.materialize
     return affected_by(changed, every=rules.every, lookback=rules.lookback, lookahead=rules.lookahead)
+
+
+def _as_seen(entry: Input, state: ViewState | None) -> TableVersion:
+    """The input's version; the one that the last build saw where the rows are still the same (maintenance)."""
+    seen = None if state is None else state.inputs.get(entry.name)
+    now = entry.version
+    is_older = seen is not None and seen.table_id == now.table_id and 0 <= seen.version < now.version
+    return seen if seen and is_older and same_rows(entry.table.log, seen.version, now.version) else now
 
 
 def _changes_in_a_build(

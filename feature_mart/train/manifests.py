@@ -6,19 +6,18 @@ import re
 from typing import Any
 
 from feature_mart.definitions.problems import did_you_mean, listed
+from feature_mart.delta.address import TRAINING_SET_MANIFEST, TRAINING_SET_PREFIX
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.errors import UsageError
 
-MANIFEST = "training_set"
 # The version in which a training set was saved; nothing of the engine's writes to its table again.
 SAVED = 0
-_PREFIX = "training_set__"
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def table_of_set(name: str, tables: Tables) -> Table:
     """The table of a training set, whether it is there or not."""
-    return tables.table(_PREFIX + name)
+    return tables.table(TRAINING_SET_PREFIX + name)
 
 
 def new_table_of_set(name: str, tables: Tables) -> Table:
@@ -63,11 +62,13 @@ def manifests(tables: Tables) -> list[dict[str, Any]]:
 
 
 def _names(tables: Tables) -> list[str]:
-    return sorted(name.removeprefix(_PREFIX) for name in tables.names() if name.startswith(_PREFIX))
+    return sorted(
+        name.removeprefix(TRAINING_SET_PREFIX) for name in tables.names() if name.startswith(TRAINING_SET_PREFIX)
+    )
 
 
 def _manifest(name: str, tables: Tables) -> dict[str, Any] | None:
     for entry in table_of_set(name, tables).history():
-        if entry.provenance is not None and MANIFEST in entry.provenance:
-            return dict(entry.provenance[MANIFEST])
+        if entry.provenance is not None and TRAINING_SET_MANIFEST in entry.provenance:
+            return dict(entry.provenance[TRAINING_SET_MANIFEST])
     return None

@@ -10,6 +10,7 @@ from typing import Any
 from pyspark.sql import DataFrame
 
 from feature_mart.columns.content import Content as RowContent
+from feature_mart.delta.address import TRAINING_SET_MANIFEST
 from feature_mart.delta.data_files import contents_in
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.file_commits import commit_files
@@ -19,7 +20,7 @@ from feature_mart.errors import MartError
 from feature_mart.records import Provenance, Run, iso
 from feature_mart.train.digest import content_of, types_of
 from feature_mart.train.join import PinnedView
-from feature_mart.train.manifests import MANIFEST, new_table_of_set
+from feature_mart.train.manifests import new_table_of_set
 from feature_mart.train.spine import SPINE_ROW
 from feature_mart.write.files import Files, discarded_on, target_for, write_frame
 
@@ -120,7 +121,7 @@ def _commit(kept: _Kept, table: Table, manifest: Mapping[str, Any], run: Run) ->
         inputs={view["view"]: {"table_id": view["table_id"], "version": view["version"]} for view in manifest["views"]},
         rows=manifest["rows"],
         checks={"passed": 0, "warned": 0, "failed": 0},
-        extra={MANIFEST: dict(manifest)},
+        extra={TRAINING_SET_MANIFEST: dict(manifest)},
     )
     properties = table_properties([SPINE_ROW])
     if kept.files is None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -78,3 +80,17 @@ def test_every_interval_view_is_additive(built: FeatureStore) -> None:
     found = {name: built.verify(name, start="2025-11-24", end="2025-12-22") for name in intervals}
     assert {name: result.splits for name, result in found.items() if not result.is_additive} == {}
     assert all(result.rows > 0 for result in found.values())
+
+
+@pytest.mark.parametrize("name", ["churn", "fraud", "upsell"])
+def test_a_model_is_trained_from_spine_to_metric_and_its_training_set_verifies(built: FeatureStore, name: str) -> None:
+    spec = importlib.util.spec_from_file_location("models", ROOT / "examples" / "models.py")
+    assert spec is not None
+    assert spec.loader is not None
+    models = sys.modules["models"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(models)
+    found = models.train(built, name)
+    assert found["judged"] > 50
+    assert 0 <= found["roc_auc"] <= 1
+    (kept,) = [entry for entry in built.training_sets() if entry["name"].startswith(name)]
+    assert kept["rows"] == found["rows"]

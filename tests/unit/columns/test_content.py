@@ -44,7 +44,7 @@ KINDS: dict[str, pa.DataType] = {
     "d": pa.decimal128(38, 18),
     "at": pa.timestamp("us", tz="UTC"),
     "l": pa.list_(pa.int32()),
-    "s": pa.struct({"x": pa.float64(), "y": pa.string()}),
+    "s": pa.struct([pa.field("x", pa.float64()), pa.field("y", pa.string())]),
     "m": pa.map_(pa.string(), pa.int64()),
 }
 TYPES = {name: str(kind) for name, kind in KINDS.items()}
