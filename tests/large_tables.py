@@ -9,6 +9,7 @@ from unittest.mock import patch
 from feature_mart.build import windows
 from feature_mart.delta import bucket_files, layout
 from feature_mart.runner import view_files
+from feature_mart.train import join
 
 
 @contextmanager
@@ -23,6 +24,9 @@ def large_tables() -> Iterator[None]:
         (windows, "MAXIMUM_DEPTH", 2),
         (bucket_files, "MAXIMUM_DEPTH", 2),
         (windows, "_EVENTS_PER_TASK", 8),
+        (join, "ROWS_PER_TASK", 48),
+        (join, "_ROWS_TOGETHER", 128),
+        (join, "MAXIMUM_DEPTH", 2),
     ]
     patches = [patch.object(module, name, size) for module, name, size in sizes]
     for each in patches:

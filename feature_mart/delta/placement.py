@@ -12,6 +12,16 @@ from feature_mart.delta.layout import BUCKET, PARTITIONS, PERIOD, Layout, Period
 _INTEGRAL = ("tinyint", "smallint", "int", "bigint")
 
 
+def key_family(data_type: str) -> str:
+    """What types have in common of which equal values are hashed alike."""
+    if data_type in _INTEGRAL:
+        return "integer"
+    if data_type in ("float", "double"):
+        return "float"
+    kind = data_type.split("(", maxsplit=1)[0]
+    return "string" if kind in ("char", "varchar") else kind
+
+
 def canonical_key(column: Column, data_type: str) -> Column:
     """A key in the form that is hashed: equal keys hash alike, whatever width or scale they are stored in."""
     if data_type in _INTEGRAL:
@@ -27,9 +37,14 @@ def canonical_key(column: Column, data_type: str) -> Column:
 
 def bucket_code(keys: Mapping[str, str], depth: int) -> Column:
     """The ``_bucket`` of a row, from its join keys and their Spark types; 1 where ``depth`` is 0."""
+    return bucket_of([(F.col(name), data_type) for name, data_type in keys.items()], depth)
+
+
+def bucket_of(keys: Sequence[tuple[Column, str]], depth: int) -> Column:
+    """The ``_bucket`` by the values of any columns, a column may stand for two keys."""
     if depth == 0:
         return F.lit(1)
-    hashed = F.xxhash64(*[canonical_key(F.col(name), data_type) for name, data_type in keys.items()])
+    hashed = F.xxhash64(*[canonical_key(column, data_type) for column, data_type in keys])
     return (F.shiftrightunsigned(hashed, 64 - depth) + F.lit(1 << depth)).cast("int")
 
 

@@ -17,8 +17,8 @@ _TIMES = ("timestamp", "timestamp_ntz", "date")
 
 
 def quoted_name(name: str) -> Column:
-    """The column of exactly that name, dots and spaces included."""
-    return F.col(f"`{name}`")
+    """The column of exactly that name, with whatever dots, spaces and backticks it has."""
+    return F.col("`" + name.replace("`", "``") + "`")
 
 
 def in_calendar(value: Column) -> Column:

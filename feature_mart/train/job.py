@@ -8,9 +8,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from feature_mart.delta.tables import Tables
+from feature_mart.read.conform import quoted_name
 from feature_mart.records import Run
 from feature_mart.train.frames import to_pandas
 from feature_mart.train.join import PinnedView, join_views
@@ -47,7 +47,7 @@ class RetrievalJob:
     def rows(self) -> DataFrame:
         """The joined rows in no particular order; `SPINE_ROW` tells the spine's."""
         joined = join_views(self.spine.frame, self.views, self.spine.rows)
-        return joined.select(*[F.col(f"`{name}`") for name in (SPINE_ROW, *self.spine.columns, *self.features)])
+        return joined.select(*[quoted_name(name) for name in (SPINE_ROW, *self.spine.columns, *self.features)])
 
     def to_spark_df(self) -> DataFrame:
         """A Spark frame in the spine's order."""

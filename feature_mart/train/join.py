@@ -8,16 +8,15 @@ the view's rows beside the spine's.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial, reduce
 from itertools import groupby
 from operator import or_
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
@@ -35,10 +34,12 @@ from feature_mart.delta.bucket_files import (
     read_bucket,
 )
 from feature_mart.delta.layout import MAXIMUM_DEPTH
-from feature_mart.delta.placement import bucket_code
+from feature_mart.delta.placement import bucket_of, key_family
 from feature_mart.delta.tables import Table, visible
 from feature_mart.point_in_time.join import Rule, Spine, as_of
 from feature_mart.point_in_time.order import RowColumns
+from feature_mart.read.conform import quoted_name
+from feature_mart.train.defaults import default_column
 from feature_mart.train.joined_view import JoinedView
 from feature_mart.train.spine import SPINE_ROW
 from feature_mart.train.spine_columns import EVENT_TIMESTAMP
@@ -66,14 +67,15 @@ class _Source:
     """What tasks need to know of one view: which columns to read, by which rule rows count, what to give for none.
 
     ``schema`` is what is read as a rule; ``everything`` decides between rows that time does not tell apart.
-    ``outputs``: the features, and what each is where no value is found; ``fields``: the columns that they become.
+    ``outputs``: the features, and what each is where no value is found, as a column of one row; ``fields``: the columns
+    that they become.
     """
 
     columns: RowColumns
     rule: Rule
     schema: pa.Schema
     everything: pa.Schema
-    outputs: tuple[tuple[str, Any], ...]
+    outputs: tuple[tuple[str, Array | None], ...]
     fields: tuple[StructField, ...]
 
     def joined(self, spine: Spine, rows: Callable[[pa.Schema], pa.Table]) -> list[Array]:
@@ -86,31 +88,52 @@ class _Source:
         return [_feature(table, name, matches.index, default) for name, default in self.outputs]
 
 
-def _feature(table: pa.Table, name: str, index: Integers, default: Any) -> Array:
+def _feature(table: pa.Table, name: str, index: Integers, default: Array | None) -> Array:
     is_missing = index < 0
     if not table.num_rows:
         table = pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
     values = picked(plain(table[name]), np.maximum(index, 0), is_missing)
     if default is None or not is_missing.any():
         return values
-    # Texts stand for what JSON has no word for, as dates.
-    return pc.if_else(column(is_missing), pa.scalar(default).cast(values.type), values)
+    return pc.if_else(column(is_missing), default[0], values)
 
 
-def _source(view: PinnedView, schema: StructType) -> _Source:
+def _source(view: PinnedView, schema: StructType, spine: StructType) -> _Source:
+    """``schema``: of the view's rows at their version, in which keys may still be narrower than the spine's."""
     how = view.how
+    kinds = {key: spine[name].dataType for key, name in how.join_keys.items()}
+    schema = StructType([StructField(field.name, kinds.get(field.name, field.dataType)) for field in schema.fields])
     stored = {field.name: field for field in schema.fields}
     columns = RowColumns(tuple(how.keys), how.event_timestamp, how.created_timestamp)
     found_by = [name for name in (*columns.keys, how.event_timestamp, how.created_timestamp) if name is not None]
-    read = StructType([stored[name] for name in dict.fromkeys([*found_by, *how.features])])
+    read = to_arrow_schema(StructType([stored[name] for name in dict.fromkeys([*found_by, *how.features])]))
+    defaults = {
+        name: default_column(how.view, name, default, read.field(name).type) for name, default in how.defaults.items()
+    }
     return _Source(
         columns,
         Rule(how.available_after, how.ttl),
-        to_arrow_schema(read),
+        read,
         to_arrow_schema(schema),
-        tuple((name, how.defaults.get(name)) for name in how.features),
+        tuple((name, defaults.get(name)) for name in how.features),
         tuple(StructField(output, stored[name].dataType) for name, output in how.features.items()),
     )
+
+
+@dataclass(frozen=True)
+class _Size:
+    """How many rows a spine has, and how many of these in a bucket: counted before anything is joined to it."""
+
+    spine: DataFrame
+    rows: int | None
+
+    def parts(self, number: Column, buckets: int) -> list[int]:
+        """In how many parts each bucket's rows are joined: one key may have most of all rows."""
+        if self.rows is not None and self.rows <= ROWS_PER_TASK:
+            return [1] * buckets
+        counted = self.spine.groupBy(number.cast("int").alias(_PART)).count().collect()
+        counts = {row[_PART]: row["count"] for row in counted}
+        return [max(1, -(-counts.get(place, 0) // ROWS_PER_TASK)) for place in range(buckets)]
 
 
 def join_views(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) -> DataFrame:
@@ -120,10 +143,20 @@ def join_views(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) 
         spine: with its keys in the views' types.
         rows: about how many there are.
     """
-    ordered = sorted(views, key=_keys_of)
+    # Python's functions over Spark's rows cannot be given a column whose name has dots or backticks.
+    called = {name: name if name.isidentifier() else f"_spine_{at}" for at, name in enumerate(spine.columns)}
+    named = spine.toDF(*called.values())
+    joined = named
+    ordered = sorted((_joined_by(view, called) for view in views), key=_keys_of)
     for _, together in groupby(ordered, key=_keys_of):
-        spine = _joined(spine, list(together), rows)
-    return spine
+        joined = _joined(joined, list(together), _Size(named, rows))
+    return joined.toDF(*spine.columns, *joined.columns[len(called) :])
+
+
+def _joined_by(view: PinnedView, called: Mapping[str, str]) -> PinnedView:
+    """The view, joined by the spine's columns under what they are called."""
+    columns = {key: called[name] for key, name in view.how.join_keys.items()}
+    return replace(view, how=replace(view.how, join_keys=columns))
 
 
 def _keys_of(view: PinnedView) -> tuple[tuple[str, str], ...]:
@@ -131,33 +164,44 @@ def _keys_of(view: PinnedView) -> tuple[tuple[str, str], ...]:
     return tuple((view.how.join_keys[key], kind) for key, kind in view.how.keys.items())
 
 
-def _joined(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) -> DataFrame:
+def _joined(spine: DataFrame, views: Sequence[PinnedView], size: _Size) -> DataFrame:
     files = {view: view.table.data_files(view.version, view.how.event_timestamp) for view in views}
     depths = {view: depth for view in views if (depth := fitting_depth(files[view] or [])) is not None}
     depth = max((depths[view] for view in views if files[view] is not None and view in depths), default=0)
-    readable = {view: found for view in views if (found := files[view]) is not None and fits_at(found, depth)}
+    readable = {
+        view: found
+        for view in views
+        if (found := files[view]) is not None and fits_at(found, depth) and _is_placed_alike(view)
+    }
     if readable:
-        spine = _from_files(spine, readable, depth, rows)
+        spine = _from_files(spine, readable, depth, size)
     for view in views:
         if view not in readable:
-            spine = _from_spark(spine, view, rows)
+            spine = _from_spark(spine, view, size.rows)
     return spine
 
 
-def _from_files(
-    spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]], depth: int, rows: int | None
-) -> DataFrame:
+def _is_placed_alike(view: PinnedView) -> bool:
+    """Whether equal keys of the spine and of this version are in buckets of one code: types may have widened since."""
+    stored = view.table.columns(view.version)
+    return all(key_family(stored[key]) == key_family(kind) for key, kind in view.how.keys.items())
+
+
+def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]], depth: int, size: _Size) -> DataFrame:
     """With the features of views whose files tasks read."""
     keys = _keys_of(next(iter(views)))
-    sources = [(_source(view, _schema(view, spine.sparkSession)), files) for view, files in views.items()]
-    gathered = _gathered(spine, keys, depth, rows)
+    schemas = {view: visible(view.table.read(view.version, spark=spine.sparkSession)).schema for view in views}
+    sources = [(_source(view, schemas[view], spine.schema), files) for view, files in views.items()]
+    gathered = _gathered(spine, keys, depth, size)
     schema = StructType([*gathered.schema.fields, *(field for source, _ in sources for field in source.fields)])
-    names = [name for name, _ in keys]
-    arrow = to_arrow_schema(schema)
+    names, is_timed = [name for name, _ in keys], _is_timed(views)
+    given, arrow = to_arrow_schema(gathered.schema), to_arrow_schema(schema)
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for table in whole_task(batches):
-            part, code = _spine_of(table, names), _bucket_of(table, names, depth)
+        for batch_rows in whole_task(batches):
+            # In the types that this session gave them: the frame may be run by another one, with settings of its own.
+            table = batch_rows.cast(given)
+            part, code = _spine_of(table, names, is_timed), _bucket_of(table, names, depth)
             made = list(table.columns)
             for source, files in sources:
                 task = files_of_bucket([] if code is None else files, code or 1)
@@ -171,27 +215,26 @@ def _from_spark(spine: DataFrame, view: PinnedView, rows: int | None) -> DataFra
     """With the features of a view whose rows Spark has to gather."""
     keys = _keys_of(view)
     frame = visible(view.table.read(view.version, spark=spine.sparkSession))
-    source = _source(view, frame.schema)
+    source = _source(view, frame.schema, spine.schema)
     depth = 0
     while max(view.table.row_count(view.version), rows or 0) >> depth > _ROWS_TOGETHER and depth < MAXIMUM_DEPTH:
         depth += 1
-    left = spine.withColumn(_PART, bucket_code(dict(keys), depth))
-    right = frame.withColumn(_PART, bucket_code(view.how.keys, depth))
+    left = spine.withColumn(_PART, bucket_of(_columns(keys), depth))
+    own = [(quoted_name(key).cast(kind), kind) for key, kind in view.how.keys.items()]
+    right = frame.withColumn(_PART, bucket_of(own, depth))
     schema = StructType([*spine.schema.fields, *source.fields])
-    names, kept, arrow = [name for name, _ in keys], spine.columns, to_arrow_schema(schema)
+    names, is_timed = [name for name, _ in keys], _is_timed([view])
+    given, arrow = to_arrow_schema(spine.schema), to_arrow_schema(schema)
 
     def run(spine_rows: pa.Table, view_rows: pa.Table) -> pa.Table:
         if not spine_rows.num_rows:
             return arrow.empty_table()
-        found = spine_rows.select(kept)
-        made = source.joined(_spine_of(found, names), lambda asked: view_rows.select(asked.names).cast(asked))
+        found = spine_rows.select(given.names).cast(given)
+        part = _spine_of(found, names, is_timed)
+        made = source.joined(part, lambda asked: view_rows.select(asked.names).cast(asked))
         return _table([*found.columns, *made], arrow)
 
     return left.groupBy(_PART).cogroup(right.groupBy(_PART)).applyInArrow(run, schema)
-
-
-def _schema(view: PinnedView, spark: SparkSession) -> StructType:
-    return visible(view.table.read(view.version, spark=spark)).schema
 
 
 def _read(task: BucketTask, columns: RowColumns, schema: pa.Schema) -> pa.Table:
@@ -199,8 +242,17 @@ def _read(task: BucketTask, columns: RowColumns, schema: pa.Schema) -> pa.Table:
     return read_bucket(task, asked, own_keys=False)
 
 
-def _spine_of(table: pa.Table, keys: Sequence[str]) -> Spine:
-    times = plain(table[EVENT_TIMESTAMP]) if EVENT_TIMESTAMP in table.column_names else None
+def _is_timed(views: Iterable[PinnedView]) -> bool:
+    """Whether rows are joined by time. Where all views are static, a column of that name may be anything."""
+    return any(view.how.event_timestamp is not None for view in views)
+
+
+def _columns(keys: Sequence[tuple[str, str]]) -> list[tuple[Column, str]]:
+    return [(quoted_name(name), kind) for name, kind in keys]
+
+
+def _spine_of(table: pa.Table, keys: Sequence[str], is_timed: bool) -> Spine:
+    times = plain(table[EVENT_TIMESTAMP]) if is_timed else None
     return Spine.of([plain(table[name]) for name in keys], times)
 
 
@@ -216,25 +268,17 @@ def _table(columns: Sequence[Array], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(cast, schema=schema)
 
 
-def _gathered(spine: DataFrame, keys: Sequence[tuple[str, str]], depth: int, rows: int | None) -> DataFrame:
+def _gathered(spine: DataFrame, keys: Sequence[tuple[str, str]], depth: int, size: _Size) -> DataFrame:
     """The spine in parts, each of one bucket; a bucket with many rows is more than one part."""
     base = 1 << depth
-    is_null = reduce(or_, (F.col(f"`{name}`").isNull() for name, _ in keys))
+    is_null = reduce(or_, (name.isNull() for name, _ in _columns(keys)))
     # Rows with a null key find nothing wherever they are, and must not be all in one place.
-    number = F.when(is_null, F.pmod(F.col(SPINE_ROW), F.lit(base))).otherwise(bucket_code(dict(keys), depth) - base)
-    numbered = spine.withColumn(_PART, number.cast("int"))
-    parts = _parts(numbered, base, rows)
+    number = F.when(is_null, F.pmod(F.col(SPINE_ROW), F.lit(base))).otherwise(bucket_of(_columns(keys), depth) - base)
+    parts = size.parts(number, base)
     starts = np.cumsum([0, *parts[:-1]]).tolist()
+    numbered = spine.withColumn(_PART, number.cast("int"))
     at = F.col(_PART) + 1
     start = F.element_at(F.array(*map(F.lit, starts)), at)
     spread = F.pmod(F.col(SPINE_ROW), F.element_at(F.array(*map(F.lit, parts)), at))
     to = F.col(_PART) if max(parts) == 1 else (start + spread).cast("int")
     return numbered.repartitionById(sum(parts), to).drop(_PART)
-
-
-def _parts(numbered: DataFrame, buckets: int, rows: int | None) -> list[int]:
-    """In how many parts each bucket's spine rows are joined: one key may have most of all rows."""
-    if rows is not None and rows <= ROWS_PER_TASK:
-        return [1] * buckets
-    counts = {row[_PART]: row["count"] for row in numbered.groupBy(_PART).count().collect()}
-    return [max(1, -(-counts.get(place, 0) // ROWS_PER_TASK)) for place in range(buckets)]

@@ -1,0 +1,285 @@
+"""Historical features from a spine to a result, against brute force over the rows that the mart was made from."""
+
+from __future__ import annotations
+
+import math
+import random
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from feature_mart import FeatureStore
+from feature_mart.delta.session import engine_session
+from feature_mart.testing import FixedClock
+from feature_mart.train import join
+from tests.large_tables import large_tables
+from tests.spark.historical_mart import (
+    ANCHORS,
+    CROWDED,
+    CUSTOMERS,
+    EPOCH,
+    HOUR,
+    INSTANT,
+    KINDS,
+    NUMBERS,
+    PRICES,
+    SHOPS,
+    STEPS,
+    TTL,
+    WIDE,
+    Made,
+    micros,
+    table_of,
+    views,
+    write_mart,
+)
+
+NOW = "9999-12-31T23:00:00Z"
+# A spine row stands at a bound of some row, or just beside it.
+SHIFTS = [shift + by for shift in (0, TTL, 3 * HOUR) for by in (-1, 0, 1)]
+JOIN_KEYS = {
+    "sender": {"customer_id": "sender_id"},
+    "pairs": {"buyer": "customer_id", "seller": "customer_id"},
+}
+EXTRA: dict[str, pa.DataType] = {
+    "label": pa.int64(),
+    "note": pa.string(),
+    "a.b `c`": pa.decimal128(38, 18),
+    "sender_id": pa.int64(),
+}
+SPINE: dict[str, pa.DataType] = {"note": pa.string(), **KINDS, "event_timestamp": INSTANT, **EXTRA}
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Mart:
+    """The mart in its folder, and the rows of its views."""
+
+    root: Path
+    made: Mapping[str, Made]
+
+    def store(self, spark: SparkSession) -> FeatureStore:
+        return FeatureStore(self.root, spark=spark, now=FixedClock(NOW))
+
+    def expected(self, spine: Sequence[Row], view: str, join_keys: Mapping[str, str] | None = None) -> list[list[Any]]:
+        return [self.made[view].found(row, join_keys) for row in spine]
+
+
+@pytest.fixture(scope="module")
+def mart(started_spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Mart:
+    """Its rows lie in several buckets, and in several files of each."""
+    made = views()
+    found = Mart(write_mart(tmp_path_factory.mktemp("mart"), made), made)
+    with large_tables():
+        found.store(engine_session(started_spark)).build()
+    return found
+
+
+@contextmanager
+def treated(way: str) -> Iterator[None]:
+    """As few rows are, as many are, or as rows whose files tasks cannot open."""
+    with ExitStack() as stack:
+        if way != "few":
+            stack.enter_context(large_tables())
+        if way == "by Spark":
+            stack.enter_context(patch.object(join, "fits_at", lambda files, depth: False))
+        yield
+
+
+def spine_rows(count: int = 150, seed: int = 1) -> list[Row]:
+    """Rows of which most have the same customer, some have no key or time, and some come twice."""
+    draw = random.Random(seed)
+    times = [anchor + step + shift for anchor in ANCHORS for step in STEPS for shift in SHIFTS]
+    times = [time for time in times if ANCHORS[0] <= time < micros(datetime.max.replace(tzinfo=EPOCH.tzinfo))]
+    rows: list[Row] = []
+    for number in range(count):
+        shop, code = draw.choice(SHOPS)
+        price, day = draw.choice(PRICES)
+        row = {
+            "customer_id": CROWDED if draw.random() < 0.7 else draw.choice([*CUSTOMERS, 5]),
+            "sender_id": draw.choice([*CUSTOMERS, None]),
+            "shop": shop,
+            "code": code,
+            "price": price,
+            "quoted_on": day,
+            "number": draw.choice([*NUMBERS, -math.nan]),
+            "event_timestamp": draw.choice(times),
+        }
+        row |= {name: None for name in row if draw.random() < 0.04}
+        row |= {"label": draw.choice([None, 2**53 + 1, number]), "note": draw.choice([None, "", "é"]), "a.b `c`": price}
+        rows.append(row)
+    return rows + draw.sample(rows, count // 10)
+
+
+def texts(column: Any) -> list[str]:
+    return [str(value) for value in column.to_pylist()]
+
+
+def assert_same(
+    found: pa.Table, prefix: str, features: Mapping[str, pa.DataType], expected: Sequence[Sequence[Any]]
+) -> None:
+    """Columns have these types and hold these values, to the sign of a zero."""
+    for at, (feature, kind) in enumerate(features.items()):
+        got = found[f"{prefix}__{feature}"]
+        wanted = pa.array([row[at] for row in expected], kind)
+        assert got.type == kind
+        # As texts: NaN equals NaN there, and 0.0 is not -0.0.
+        assert texts(got) == texts(wanted), f"{prefix}:{feature}"
+
+
+def assert_spine(found: pa.Table, spine: pa.Table) -> None:
+    """The spine's columns come first, with its rows in its order."""
+    assert found.column_names[: spine.num_columns] == spine.column_names
+    assert str(found.select(spine.column_names).to_pylist()) == str(spine.to_pylist())
+
+
+@pytest.fixture(scope="module")
+def spine() -> list[Row]:
+    return spine_rows()
+
+
+@pytest.mark.parametrize("way", ["few", "many", "by Spark"])
+def test_every_view_at_once(mart: Mart, spark: SparkSession, spine: list[Row], way: str) -> None:
+    given = table_of(spine, SPINE)
+    names = [name for name in mart.made if name != "wide"]
+    with treated(way):
+        job = mart.store(spark).get_historical_features(
+            given, [*names, "recent@sender"], full_feature_names=True, join_keys=JOIN_KEYS
+        )
+        found = job.to_arrow()
+    assert_spine(found, given)
+    asked = [*((name, name) for name in names), ("sender", "recent")]
+    outputs = [f"{prefix}__{feature}" for prefix, view in asked for feature in mart.made[view].features]
+    assert found.column_names == [*SPINE, *outputs]
+    hits = {}
+    for prefix, view in asked:
+        features = mart.made[view].features
+        expected = mart.expected(spine, view, JOIN_KEYS.get(prefix))
+        hits[prefix] = sum(row != expected[0] for row in expected)
+        assert_same(found, prefix, features, expected)
+    assert {prefix for prefix, count in hits.items() if count < 5} == {"nothing"}
+
+
+def test_order_partitions_and_sessions_make_no_difference(
+    mart: Mart, started_spark: SparkSession, spine: list[Row]
+) -> None:
+    """A spine that lies otherwise, from a session with other settings, handed in by a user who goes on with his own."""
+    names = ["learned", "shops", "numbers", "country"]
+    given = table_of(spine, {name: kind for name, kind in SPINE.items() if name != "label"})
+    given = given.append_column("label", pa.array(range(len(spine)), pa.int64()))
+    user = started_spark.newSession()
+    user.conf.set("spark.sql.session.timeZone", "Asia/Kolkata")
+    user.conf.set("spark.sql.execution.arrow.useLargeVarTypes", "true")
+    draw = random.Random(2)
+    moved = given.take(draw.sample(range(len(spine)), len(spine)))
+    with large_tables():
+        frame = user.createDataFrame(moved).repartition(7)
+        job = mart.store(user).get_historical_features(frame, names, full_feature_names=True)
+        found = job.to_arrow().sort_by("label")
+        # In a query of the user's, whose session then runs all of it.
+        labels = user.createDataFrame([(number,) for number in range(len(spine))], "n bigint")
+        joined = labels.join(job.to_spark_df(), F.col("n") == F.col("label"))
+        instants = joined.select("n", F.unix_micros("learned__moment"), "shops__text").orderBy("n").collect()
+    assert_spine(found, given)
+    for view in names:
+        assert_same(found, view, mart.made[view].features, mart.expected(spine, view))
+    moments = [None if moment is None else micros(moment) for moment in found["learned__moment"].to_pylist()]
+    assert [tuple(row) for row in instants] == list(
+        zip(range(len(spine)), moments, found["shops__text"].to_pylist(), strict=True)
+    )
+
+
+def test_columns_are_called_as_asked_and_survive_in_pandas(mart: Mart, spark: SparkSession, spine: list[Row]) -> None:
+    given = table_of(spine, SPINE)
+    asked = ["service", "recent:exact", "late:whole", "late:flag", "corrected:moment", "recent:tags"]
+    found = mart.store(spark).get_historical_features(given, asked).to_df()
+    columns = [("country", "country"), ("late", "whole"), ("late", "flag"), ("shops", "text")]
+    columns += [("recent", "exact"), ("recent", "tags"), ("corrected", "moment")]
+    assert list(found.columns) == [*SPINE, *(feature for _, feature in columns)]
+    for view, feature in columns:
+        at = list(mart.made[view].features).index(feature)
+        wanted = [row[at] for row in mart.expected(spine, view)]
+        if feature == "moment":
+            wanted = [None if value is None else pd.Timestamp(value) for value in wanted]
+        got = [
+            value if is_there else None for value, is_there in zip(found[feature], found[feature].notna(), strict=True)
+        ]
+        assert [list(value) if feature == "tags" and value is not None else value for value in got] == wanted
+    assert {name: str(kind) for name, kind in found.dtypes.items() if name in ("whole", "flag", "label")} == {
+        "whole": "Int64",
+        "flag": "boolean",
+        "label": "Int64",
+    }
+    assert str(found["moment"].dtype) == str(found["event_timestamp"].dtype) == "datetime64[us, UTC]"
+
+
+@pytest.mark.parametrize("way", ["few", "many", "by Spark"])
+def test_no_rows_at_all(mart: Mart, spark: SparkSession, way: str) -> None:
+    given = table_of([], SPINE)
+    with treated(way):
+        found = mart.store(spark).get_historical_features(given, ["recent", "country"]).to_arrow()
+    assert found.num_rows == 0
+    assert found.schema.field("exact").type == pa.decimal128(38, 18)
+    assert found.column_names == [*SPINE, *mart.made["recent"].features, "country"]
+
+
+def test_a_thousand_features(mart: Mart, spark: SparkSession) -> None:
+    rows = [{"customer_id": key, "event_timestamp": ANCHORS[2] + step} for key in (1, 5, 11) for step in (-1, *STEPS)]
+    given = table_of(rows, {"customer_id": pa.int64(), "event_timestamp": INSTANT})
+    found = mart.store(spark).get_historical_features(given, "wide").to_arrow()
+    assert found.column_names[2:] == list(mart.made["wide"].features)
+    assert found.num_columns == 2 + WIDE
+    assert [list(row.values())[2:] for row in found.to_pylist()] == mart.expected(rows, "wide")
+
+
+def test_local_times_where_clocks_go_back_and_forward(mart: Mart, started_spark: SparkSession) -> None:
+    """What a session's texts mean is that session's; what is joined are the instants."""
+    for zone in ("America/New_York", "Asia/Kolkata"):
+        user = started_spark.newSession()
+        user.conf.set("spark.sql.session.timeZone", zone)
+        local = ["2011-03-13 01:59:59.999999", "2011-03-13 02:00:00", "2011-03-13 02:30:00", "2011-03-13 12:30:01"]
+        local += ["2011-03-13 03:00:00", "2011-11-06 01:30:00", "2011-11-06 11:00:00", "2011-11-06 02:30:00"]
+        keys = [(key, text) for key in (1, CROWDED) for text in local]
+        frame = user.createDataFrame(keys, "customer_id bigint, text string")
+        frame = frame.select("customer_id", F.to_timestamp("text").alias("event_timestamp"), F.lit(1).alias("one"))
+        instants = [row[0] for row in frame.select(F.unix_micros("event_timestamp")).collect()]
+        rows = [{"customer_id": key, "event_timestamp": time} for (key, _), time in zip(keys, instants, strict=True)]
+        job = mart.store(user).get_historical_features(frame, ["corrected", "wide:w001"], full_feature_names=True)
+        found = job.to_arrow()
+        times = found["event_timestamp"]
+        assert times.type == INSTANT
+        assert times.cast(pa.int64()).to_pylist() == instants
+        assert_same(found, "corrected", mart.made["corrected"].features, mart.expected(rows, "corrected"))
+        assert found["wide__w001"].to_pylist() == [row[1] for row in mart.expected(rows, "wide")]
+        assert found["wide__w001"].null_count < len(rows)
+
+
+def test_static_views_do_not_look_at_the_time(mart: Mart, spark: SparkSession) -> None:
+    given = pa.table({"customer_id": [1, None, 7], "event_timestamp": ["whenever", None, ""]})
+    found = mart.store(spark).get_historical_features(given, "country").to_arrow()
+    assert found == given.append_column("country", pa.array(["land of 1", None, None]))
+
+
+def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path: Path, spine: list[Row]) -> None:
+    """A decimal is in another bucket than the integer that the version has, and equal to it."""
+    root = Path(shutil.copytree(mart.root, tmp_path / "copy"))
+    for name in ("metadata/entities.yml", "metadata/sources.yml"):
+        text = (root / name).read_text()
+        assert "shop: int\n" in text
+        (root / name).write_text(text.replace("shop: int\n", "shop: decimal(12,0)\n"))
+    store = FeatureStore(root, spark=spark, now=FixedClock(NOW))
+    given = table_of(spine, SPINE)
+    with large_tables():
+        found = store.get_historical_features(given, "shops", full_feature_names=True).to_arrow()
+    assert_same(found, "shops", mart.made["shops"].features, mart.expected(spine, "shops"))
