@@ -98,7 +98,8 @@ def test_it_goes_on_beside_a_build_that_adds_and_gives_way_to_one_that_replaces(
 
     def after_a_build(frame: DataFrame, target: Target) -> Files:
         written = write_frame(frame, target)
-        mart.store(NOW).build("daily", full_refresh=builds.pop(0))
+        if Path(target.folder).name == VIEW:
+            mart.store(NOW).build("daily", full_refresh=builds.pop(0))
         return written
 
     monkeypatch.setattr("feature_mart.history.optimize.write_frame", after_a_build)
@@ -126,23 +127,22 @@ def test_a_build_that_meets_it_goes_on_without_computing_again(mart: Mart, monke
     assert content(mart.store(NOW)) == true_content(mart, 36)
 
 
-def test_the_rows_of_a_source_are_laid_out_by_time_and_what_is_known_of_its_files_stays(
-    mart: Mart, monkeypatch: pytest.MonkeyPatch
+def test_the_command_says_what_is_due_and_a_source_is_laid_out_by_time(
+    mart: Mart, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = rows(mart, "orders")
-    monkeypatch.setattr("feature_mart.history.optimize.due_files", lambda files, *_: list(files))
-    (found,) = mart.store(LATER).optimize("orders")
-    assert found["files_before"] > found["files_after"] >= 2 and rows(mart, "orders") == before
-    result = mart.store(NOW - DAY).build("daily")
-    assert result.sources["orders"].version == found["version"] and not any(view.committed for view in result.views)
-
-
-def test_the_command_says_what_is_due(mart: Mart, tmp_path: Path) -> None:
     run = CliRunner()
     result = run.invoke(main, ["--mart", str(tmp_path), "optimize", "--dry-run"], catch_exceptions=False)
     assert result.exit_code == 0
     assert "customer_spend__tiles" in result.stdout and "would be laid out anew" in result.stderr
     as_json = run.invoke(main, ["--mart", str(tmp_path), "optimize", "--dry-run", "--json"], catch_exceptions=False)
     assert by_table(json.loads(as_json.stdout))[VIEW]["files_before"] > 0
+
+    monkeypatch.setattr("feature_mart.delta.layout.ROWS_PER_BUCKET", 1000)
     source = run.invoke(main, ["--mart", str(tmp_path), "optimize", "orders", "--dry-run"], catch_exceptions=False)
     assert source.stdout == "Nothing is due: every table lies as it should.\n"
+    before = rows(mart, "orders")
+    monkeypatch.setattr("feature_mart.history.optimize.due_files", lambda files, *_: list(files))
+    (found,) = mart.store(LATER).optimize("orders")
+    assert found["files_before"] > found["files_after"] == 1 and rows(mart, "orders") == before
+    built = mart.store(NOW - DAY).build("daily")
+    assert built.sources["orders"].version == found["version"] and not any(view.committed for view in built.views)

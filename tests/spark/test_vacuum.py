@@ -133,6 +133,25 @@ def test_versions_that_the_next_build_reads_changes_since_are_kept(mart: Feature
     assert amount(mart) == [30.0]
 
 
+def test_maintenance_of_an_input_builds_nothing_and_keeps_nothing(
+    mart: FeatureStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("feature_mart.history.optimize.due_files", lambda files, *_: list(files))
+    # The files lie in another folder than those that were ingested, which is a change.
+    FeatureStore(tmp_path, spark=mart._workspace.session(), now=FixedClock(NOON)).build()
+    version = mart.optimize("orders")[0]["version"]
+    orders = DeltaTable(str(tmp_path / "warehouse" / "orders"))
+    orders.alter.set_table_properties({"delta.checkpointInterval": "20"})
+    assert orders.version() == version + 1
+    store = FeatureStore(tmp_path, now=FixedClock(NOON))
+    assert [(view.action, view.reason) for view in store.plan().views] == [("skip", "up to date")]
+    found = mart.vacuum("orders")[0]
+    assert (found["pinned"], found["recent"]) == ([], [version + 1])
+    write_files(tmp_path, {SECOND: HEADER + "1,c,2011-01-02 09:30:00,70.0\n"})
+    mart.build()
+    assert amount(mart) == [70.0]
+
+
 def test_what_a_killed_build_left_goes_when_it_is_old_enough(mart: FeatureStore, tmp_path: Path) -> None:
     folder = tmp_path / "warehouse" / VIEW / "_period=all" / "_bucket=1"
     old, young = folder / "part-killed.parquet", folder / "part-running.parquet"

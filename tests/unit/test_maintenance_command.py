@@ -1,4 +1,4 @@
-"""What `mart vacuum` refuses before it looks at any table, and how it writes versions."""
+"""What maintenance refuses before it looks at any table, and how versions are written."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ def test_tables_that_are_not_on_a_local_disk_are_refused(tmp_path: Path, place: 
     write_tiny_mart(tmp_path, {"conf/base.yml": f"{SETTINGS}{place}\n"})
     with pytest.raises(UsageError, match=f"^the mart's tables are in {said}: `mart vacuum` works on a local disk only"):
         FeatureStore(tmp_path).vacuum()
+    with pytest.raises(UsageError, match=f"^the mart's tables are in {said}: `mart optimize` works on a local disk"):
+        FeatureStore(tmp_path).optimize()
 
 
 def test_a_table_that_is_read_in_place_is_not_the_mart_s(tmp_path: Path) -> None:
