@@ -40,7 +40,10 @@ def training_set() -> None:
 @click.option("--full-feature-names", is_flag=True, help="Call columns VIEW__FEATURE.")
 @click.option("--json", "as_json", is_flag=True, help="The manifest as JSON.")
 def create(ctx: click.Context, name: str, spine: str, as_json: bool, **asked: Any) -> None:
-    """Join features to the rows of a spine, and keep the result as the training set NAME. REF: as after --features."""
+    """Keep the rows of a spine with features as the training set NAME.
+
+    Features are joined as they were at each row's event_timestamp. REF is what --features takes, too.
+    """
     versions = parse_pairs(asked["versions"], "--version")
     join_keys = _join_keys(asked["pairs"])
     with Progress() as progress:
@@ -76,8 +79,10 @@ def _require_services(store: FeatureStore, names: Sequence[str]) -> None:
 
 def _spine(store: FeatureStore, text: str) -> str:
     """A table by its name; else a path, which a shell completes from where it stands."""
-    path = Path(text)
-    return str(path.absolute()) if path.exists() and not store.project.has_table(text) else text
+    path, root = Path(text).resolve(), store.project.root
+    if store.project.has_table(text) or not path.exists():
+        return text
+    return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
 def _join_keys(pairs: Sequence[str]) -> dict[str, dict[str, str]]:
@@ -181,9 +186,9 @@ def _view_line(view: Mapping[str, Any]) -> str:
 @click.argument("name")
 @click.option("--json", "as_json", is_flag=True, help="The result as JSON.")
 def verify(ctx: click.Context, name: str, as_json: bool) -> None:
-    """Make the training set NAME again from the versions in its manifest, and compare it to the last bit.
+    """Make the training set NAME again, and compare it to the last bit.
 
-    Ends with 1 where the two differ, or where it cannot be made again.
+    It is made from the versions in its manifest. Ends with 1 where the two differ, or where it cannot be made again.
     """
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)
@@ -205,13 +210,13 @@ def verified_lines(found: Verified) -> list[str]:
     since = [f"  changed since, without effect on it: {change}" for change in found.changes]
     if found.is_equal:
         return [f"{found.name}: {counted(found.rows, 'row')} made again, equal to the last bit", *since]
-    kept = "those that were saved" if found.is_kept else "not those that were saved"
-    lines = [f"{found.name}: not proven equal; the rows that are kept are {kept}"]
+    kept = "; the rows that are kept are those that were saved" if found.is_kept else ""
+    lines = [f"{found.name}: not proven equal{kept}"]
     lines += [f"  why: {reason}" for reason in found.reasons]
     lines += since
     if found.differing_rows:
         columns = ", ".join(f"{column} ({count})" for column, count in found.differing_columns.items())
-        lines.append(f"  {counted(found.differing_rows, 'row')} differ; by column: {columns or 'none'}; for example")
+        lines.append(f"  rows that differ: {found.differing_rows}; by column: {columns or 'none'}; for example")
         lines += [f"    {_example(example)}" for example in found.examples]
     return lines
 

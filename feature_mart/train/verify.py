@@ -87,9 +87,7 @@ def verify(name: str, tables: Tables, spark: SparkSession, changes: Sequence[str
             return Verified(name, manifest["rows"], True, True, changes=tuple(changes))
         rows, columns, examples = _differences(kept, again, manifest)
     if is_kept:
-        reasons.append(
-            "the rows that are kept are those that were saved; from the versions in the manifest others are made now"
-        )
+        reasons.append("from the versions in its manifest other rows are made now: a view's files or the join changed")
     return Verified(
         name, manifest["rows"], is_kept, False, rows, columns, examples, tuple(reasons), changes=tuple(changes)
     )

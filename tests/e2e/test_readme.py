@@ -17,6 +17,7 @@ from feature_mart.sample import write_sample
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 WALK = README.partition("\n## A first feature")[2].partition("\n## ")[0]
+TRAINING = README.partition("\n## A training set")[2].partition("\n## ")[0]
 MISTAKES = README.partition("\n## Three mistakes")[2].partition("\n## ")[0]
 LOGIC = "features/retail/customer_basket.sql"
 PIPELINE = "pipelines/retail_daily.yml"
@@ -88,7 +89,9 @@ def test_a_mistake_is_shown_as_the_readme_shows_it(at_home: Path, number: int) -
     assert shown[number] in result.output
 
 
-def test_the_walk_gives_what_the_readme_shows(started_spark: SparkSession, at_home: Path) -> None:
+def test_the_walk_and_its_training_set_give_what_the_readme_shows(
+    started_spark: SparkSession, at_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     # The demo's data, and of its tables the one that the walk reads.
     write_sample(at_home / "data")
     begun = CliRunner().invoke(mart, ["build", "retail_daily", "--select", "invoice_totals"])
@@ -99,6 +102,13 @@ def test_the_walk_gives_what_the_readme_shows(started_spark: SparkSession, at_ho
         result = CliRunner().invoke(mart, shlex.split(command))
         assert result.exit_code == 0, f"mart {command}\n{result.output}"
         assert plain(result.output) == plain(shown), f"mart {command}"
+    (code,) = re.findall(r"^```python\n(.*?)^```", TRAINING, re.MULTILINE | re.DOTALL)
+    (shown,) = re.findall(r"^```text\n(.*?)^```", TRAINING, re.MULTILINE | re.DOTALL)
+    capsys.readouterr()
+    exec(code, {})
+    assert plain(capsys.readouterr().out) == plain(shown)
+    verified = CliRunner().invoke(mart, ["training-set", "verify", "baskets"])
+    assert verified.exit_code == 0, verified.output
 
 
 def test_the_same_view_in_python_passes_the_same_test(started_spark: SparkSession, at_home: Path) -> None:
