@@ -19,7 +19,7 @@ _METADATA_CONFLICT = re.compile(
 _VERSION = re.compile(
     r"VersionNotFound|DELTA_VERSION_NOT_FOUND|Cannot time travel|TimestampEarlierThan|DELTA_TIMESTAMP"
 )
-_LOST_FILE = re.compile(r"FileNotFoundException|FAILED_READ_FILE|DELTA_FILE_NOT_FOUND|does not exist\.")
+_LOST_FILE = re.compile(r"FileNotFound(Exception|Error)|FAILED_READ_FILE|DELTA_FILE_NOT_FOUND|does not exist\.")
 _DAMAGED = re.compile(
     r"DELTA_LOG_FILE_NOT_FOUND|DELTA_TRUNCATED_TRANSACTION_LOG|DELTA_STATE_RECOVER|DELTA_VERSIONS_NOT_CONTIGUOUS"
     r"|CHECKPOINT|corrupted file: the footer"

@@ -14,6 +14,7 @@ from feature_mart.read.conform import quoted_name
 from feature_mart.records import Run
 from feature_mart.train.frames import to_pandas
 from feature_mart.train.join import PinnedView, join_views
+from feature_mart.train.join_errors import join_errors
 from feature_mart.train.spine import SPINE_ROW, Spine
 from feature_mart.train.training_sets import Content, save
 
@@ -50,22 +51,38 @@ class RetrievalJob:
         return joined.select(*[quoted_name(name) for name in (SPINE_ROW, *self.spine.columns, *self.features)])
 
     def to_spark_df(self) -> DataFrame:
-        """A Spark frame in the spine's order."""
-        return self.rows.orderBy(SPINE_ROW).drop(SPINE_ROW)
+        """A Spark frame in the spine's order. What fails while it runs comes as Spark's error."""
+        with join_errors(self.views):
+            return self.rows.orderBy(SPINE_ROW).drop(SPINE_ROW)
 
     def to_arrow(self) -> pa.Table:
-        """An Arrow table: types as they are stored, times in UTC at microseconds."""
-        return self.rows.toArrow().sort_by(SPINE_ROW).drop_columns([SPINE_ROW])
+        """An Arrow table: types as they are stored, times in UTC at microseconds.
+
+        Raises:
+            FilesMissing: files of a version went after the request had been made.
+            TableError: the join failed.
+        """
+        with join_errors(self.views):
+            return self.rows.toArrow().sort_by(SPINE_ROW).drop_columns([SPINE_ROW])
 
     def to_df(self) -> pd.DataFrame:
-        """A pandas frame: integers and booleans with nulls in pandas' nullable types, times in UTC."""
+        """A pandas frame: integers and booleans with nulls in pandas' nullable types, times in UTC.
+
+        Raises:
+            FilesMissing: files of a version went after the request had been made.
+            TableError: the join failed.
+        """
         return to_pandas(self.to_arrow())
 
     def save(self, name: str) -> dict[str, Any]:
         """Keeps the result as a training set, which can be proven the same later; gives its manifest.
 
         Raises:
-            UsageError: the name cannot be one, or there is such a training set.
+            UsageError: the name cannot be one, there is such a training set, or a column's name cannot be kept.
+            FilesMissing: files of a version went after the request had been made.
+            TableError: the join failed, or the rows could not be written.
         """
-        content = Content(self.rows, self.spine.columns, self.features, self.views, self.asked)
+        with join_errors(self.views):
+            rows = self.rows
+        content = Content(rows, self.spine.columns, self.features, self.views, self.asked)
         return save(content, name, self.tables, self.run)

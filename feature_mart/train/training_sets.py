@@ -12,17 +12,19 @@ from pyspark.sql import DataFrame
 from feature_mart.columns.content import Content as RowContent
 from feature_mart.delta.address import TRAINING_SET_MANIFEST
 from feature_mart.delta.data_files import contents_in
-from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.file_commits import commit_files
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.delta.writes import EVERYTHING, Expected, commit, table_properties
-from feature_mart.errors import MartError
+from feature_mart.errors import MartError, UsageError
 from feature_mart.records import Provenance, Run, iso
 from feature_mart.train.digest import content_of, types_of
 from feature_mart.train.join import PinnedView
+from feature_mart.train.join_errors import join_errors
 from feature_mart.train.manifests import new_table_of_set
 from feature_mart.train.spine import SPINE_ROW
 from feature_mart.write.files import Files, discarded_on, target_for, write_frame
+
+_NOT_IN_NAMES = frozenset(" ,;{}()\n\t=.`")
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,13 @@ def save(content: Content, name: str, tables: Tables, run: Run) -> dict[str, Any
     """Writes a training set with its manifest, which is returned.
 
     Raises:
-        UsageError: the name cannot be one, or there is such a training set.
+        UsageError: the name cannot be one, there is such a training set, or a column's name cannot be kept.
     """
     table = new_table_of_set(name, tables)
+    _refuse_names(content.spine_columns)
     of_spine = (SPINE_ROW, *content.spine_columns)
     whole = (*of_spine, *content.features)
-    with _kept(content.rows, table, (whole, of_spine)) as kept:
+    with _kept(content, table, (whole, of_spine)) as kept:
         types = types_of(content.rows, whole)
         rows, spine = kept.contents
         manifest = {
@@ -74,6 +77,16 @@ def save(content: Content, name: str, tables: Tables, run: Run) -> dict[str, Any
     return manifest
 
 
+def _refuse_names(columns: Sequence[str]) -> None:
+    for name in columns:
+        found = sorted(_NOT_IN_NAMES.intersection(name))
+        if found:
+            raise UsageError(
+                f"the spine's column {name!r} cannot be kept in a training set: a name there has no {found[0]!r}. "
+                "Rename the column; to_df, to_arrow and to_spark_df take it as it is."
+            )
+
+
 @dataclass(frozen=True)
 class _Kept:
     """Rows that were made once, where they are kept, and their content by sets of columns."""
@@ -84,20 +97,21 @@ class _Kept:
 
 
 @contextmanager
-def _kept(rows: DataFrame, table: Table, sets: tuple[tuple[str, ...], ...]) -> Iterator[_Kept]:
+def _kept(content: Content, table: Table, sets: tuple[tuple[str, ...], ...]) -> Iterator[_Kept]:
     """In the table's folder, in files that its first commit will name; or by Spark."""
+    rows = content.rows
     kinds = dict(rows.dtypes)
     target = target_for(table, kinds, layout=None, statistics_on=[SPINE_ROW], replaces=EVERYTHING, contents_of=sets)
     if target is None:
         kept = rows.persist()
         try:
-            with delta_errors(table.name, table.address.uri):
+            with join_errors(content.views, table):
                 contents = [content_of(kept, columns) for columns in sets]
             yield _Kept(kept, None, contents)
         finally:
             kept.unpersist()
         return
-    with delta_errors(table.name, table.address.uri):
+    with join_errors(content.views, table):
         files = write_frame(rows, target)
     with discarded_on((MartError,), target):
         yield _Kept(rows, files, contents_in(files.files, len(sets)))

@@ -19,7 +19,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from feature_mart import FeatureStore
+from feature_mart import FeatureStore, FilesMissing, UsageError
 from feature_mart.delta.session import engine_session
 from feature_mart.testing import FixedClock
 from feature_mart.train import join
@@ -283,3 +283,31 @@ def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path:
     with large_tables():
         found = store.get_historical_features(given, "shops", full_feature_names=True).to_arrow()
     assert_same(found, "shops", mart.made["shops"].features, mart.expected(spine, "shops"))
+
+
+@pytest.mark.parametrize("way", ["few", "by Spark"])
+def test_files_that_go_between_request_and_join_are_named(
+    mart: Mart, spark: SparkSession, tmp_path: Path, way: str
+) -> None:
+    root = Path(shutil.copytree(mart.root, tmp_path / "copy"))
+    store = FeatureStore(root, spark=spark, now=FixedClock(NOW))
+    given = pa.table({"customer_id": [1], "event_timestamp": pa.array([0], INSTANT)})
+    with treated(way):
+        job = store.get_historical_features(given, ["country", "corrected:whole"])
+        assert job.rows.columns[1:] == ["customer_id", "event_timestamp", "country", "whole"]
+        for file in (root / "warehouse" / "country").rglob("*.parquet"):
+            file.unlink()
+        for get in (job.to_df, job.to_arrow, lambda: job.save("kept")):
+            with pytest.raises(FilesMissing, match="table country: a file that its log names is missing: "):
+                get()
+        # A job that has planned nothing yet notices before Spark does.
+        with pytest.raises(FilesMissing, match="country"):
+            store.get_historical_features(given, "country").to_arrow()
+    assert not list((root / "warehouse").glob("training_set__kept/*.parquet"))
+
+
+def test_a_column_whose_name_cannot_be_kept_is_not_saved(mart: Mart, spark: SparkSession) -> None:
+    given = pa.table({"customer_id": [1], "a.b": [1]})
+    job = mart.store(spark).get_historical_features(given, "country")
+    with pytest.raises(UsageError, match=r"column 'a\.b' cannot be kept in a training set: a name there has no '\.'\."):
+        job.save("dotted")
