@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from feature_mart.delta.tables import Tables
 from feature_mart.read.conform import quoted_name
 from feature_mart.records import Run
+from feature_mart.train.describe import describe
 from feature_mart.train.frames import to_pandas
 from feature_mart.train.join import PinnedView, join_views
 from feature_mart.train.join_errors import join_errors
@@ -73,6 +74,15 @@ class RetrievalJob:
             TableError: the join failed.
         """
         return to_pandas(self.to_arrow())
+
+    def describe(self) -> pd.DataFrame:
+        """What is missing, how old values are at their rows, and how far each view reaches; a row for each feature.
+
+        Returns:
+            columns ``view``, ``missing`` and ``coverage`` (shares of the spine's rows), ``age_min``, ``age_mean`` and
+            ``age_max`` (of the rows that were found), by feature.
+        """
+        return describe(self.spine, self.views)
 
     def save(self, name: str) -> dict[str, Any]:
         """Keeps the result as a training set, which can be proven the same later; gives its manifest.
