@@ -283,6 +283,11 @@ def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path:
     with large_tables():
         found = store.get_historical_features(given, "shops", full_feature_names=True).to_arrow()
     assert_same(found, "shops", mart.made["shops"].features, mart.expected(spine, "shops"))
+    for name in ("metadata/entities.yml", "metadata/sources.yml"):
+        text = (root / name).read_text()
+        (root / name).write_text(text.replace("shop: decimal(12,0)\n", "shop: date\n"))
+    with pytest.raises(UsageError, match="the key shop of view shops is int at version 0 and date today, and not all"):
+        FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features(given, "shops")
 
 
 @pytest.mark.parametrize("way", ["few", "by Spark"])
