@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean, listed
+from feature_mart.definitions.widening import is_widening
+from feature_mart.delta.placement import key_family
 from feature_mart.delta.tables import Table
 from feature_mart.errors import UsageError
 from feature_mart.records import iso
@@ -43,7 +46,7 @@ def historical_features(
     joined = []
     for request in requests:
         table, version = tables.table(request.view.name), pinned[request.view.name].version
-        _require_features(request.view, table, version, request.features)
+        _require_columns(request.view, table, version, request.features)
         joined.append(PinnedView(JoinedView.of(request), table, version))
 
     def table_of(name: str) -> Table | None:
@@ -59,7 +62,7 @@ def historical_features(
             "asked": asked,
             "services": [name for name in asked if name in project.services],
             "as_of": None if as_of is None else iso(as_of),
-            "source": str(entity_df) if isinstance(entity_df, str) else type(entity_df).__name__,
+            "source": str(entity_df) if isinstance(entity_df, (str, Path)) else type(entity_df).__name__,
         },
         tables,
         workspace.new_run(None),
@@ -73,11 +76,25 @@ def _features(view: FeatureView, table: Table) -> list[str]:
     return [name for name in columns if name.lower() not in reserved]
 
 
-def _require_features(view: FeatureView, table: Table, version: int, features: Mapping[str, str]) -> None:
+def _require_columns(view: FeatureView, table: Table, version: int, features: Mapping[str, str]) -> None:
+    """Refuses a version that lacks what is asked for, or what today's definition says that rows are found by."""
     known = table.columns(version)
+    history = f"`mart history {view.name}` lists the versions."
     for name in features:
         if name not in known:
             raise UsageError(
                 f"view {view.name} has no feature {name} at version {version}. It has: {listed(known)}."
-                f"{did_you_mean(name, list(known))} `mart history {view.name}` lists the versions."
+                f"{did_you_mean(name, list(known))} {history}"
+            )
+    for name in view.reserved_columns:
+        if name not in known:
+            raise UsageError(
+                f"view {view.name} has no column {name} at version {version}, by which its rows are found today. It "
+                f"has: {listed(known)}. {history} Take one that has it."
+            )
+    for key, kind in view.keys.items():
+        if not is_widening(known[key], kind) and key_family(known[key]) != key_family(kind):
+            raise UsageError(
+                f"the key {key} of view {view.name} is {known[key]} at version {version} and {kind} today, and not all "
+                f"values of the one are values of the other. {history} Take one in which it is {kind}."
             )

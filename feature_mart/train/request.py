@@ -77,6 +77,10 @@ def resolve(
 def _references(project: Project, items: Iterable[str]) -> Iterable[str]:
     """The items, each feature service replaced by what it lists."""
     for item in items:
+        if not isinstance(item, str):
+            raise UsageError(
+                f"found {item!r} among features, which is no text. Write view:feature, a view or a service."
+            )
         service = project.services.get(item)
         if service is None:
             yield item

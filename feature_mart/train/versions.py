@@ -46,6 +46,11 @@ def pin(
             f"versions names {unknown[0]}, of which no feature is asked for. Views asked for: {listed(names)}."
             + did_you_mean(unknown[0], names)
         )
+    for name, version in named.items():
+        if type(version) is not int:  # True would be version 1
+            raise UsageError(
+                f"versions={{{name!r}: {version!r}}}: a version is a whole number, as `mart history` shows it."
+            )
     runs = tables.table(RUNS_TABLE)
     pipelines = sorted({view.pipeline for view in views if view.name not in named})
     last = {pipeline: last_completed(runs, pipeline, as_of) for pipeline in pipelines}

@@ -27,6 +27,8 @@ INSTANT = pa.timestamp("us", tz="UTC")
 HOUR = 3_600_000_000
 TTL = 1_500_000
 WIDE = 1_000
+WALK = 3_000
+WALK_AFTER, WALK_TTL = 600_000_000, 2 * HOUR
 CROWDED = 42  # the key that has most of the rows
 
 
@@ -174,6 +176,16 @@ def views() -> dict[str, Made]:
             [{"buyer": key, "seller": key, "trades": key % 5} for key in CUSTOMERS],
             {"trades": pa.int64()},
             {"entities": ["pair"], "static": True},
+            {},
+        ),
+        "walk": Made(
+            replace(plain, available_after=WALK_AFTER, ttl=WALK_TTL),
+            [
+                {"customer_id": int(draw.random() ** 4 * 100), "at": ANCHORS[5] + 7_000_003 * step, "step": step}
+                for step in range(WALK)
+            ],
+            {"step": pa.int64()},
+            own | {"available_after": "10m", "ttl": "2h"},
             {},
         ),
         "nothing": Made(full, [], timed, created, {}),

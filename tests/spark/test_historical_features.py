@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import duckdb
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -37,6 +39,8 @@ from tests.spark.historical_mart import (
     SHOPS,
     STEPS,
     TTL,
+    WALK_AFTER,
+    WALK_TTL,
     WIDE,
     Made,
     micros,
@@ -152,7 +156,7 @@ def spine() -> list[Row]:
 @pytest.mark.parametrize("way", ["few", "many", "by Spark"])
 def test_every_view_at_once(mart: Mart, spark: SparkSession, spine: list[Row], way: str) -> None:
     given = table_of(spine, SPINE)
-    names = [name for name in mart.made if name != "wide"]
+    names = [name for name in mart.made if name not in ("wide", "walk")]
     with treated(way):
         job = mart.store(spark).get_historical_features(
             given, [*names, "recent@sender"], full_feature_names=True, join_keys=JOIN_KEYS
@@ -265,6 +269,34 @@ def test_local_times_where_clocks_go_back_and_forward(mart: Mart, started_spark:
         assert found["wide__w001"].null_count < len(rows)
 
 
+@pytest.mark.parametrize(("seed", "way"), [(1, "few"), (2, "few"), (3, "by Spark")])
+def test_thousands_of_rows_agree_with_duckdb(mart: Mart, spark: SparkSession, seed: int, way: str) -> None:
+    draw = np.random.default_rng(seed)
+    walk = mart.made["walk"]
+    rows = table_of(walk.rows, {"customer_id": pa.int64(), "at": pa.int64(), "step": pa.int64()})
+    times = draw.integers(ANCHORS[5] - HOUR, ANCHORS[5] + 9 * HOUR, 5_000)
+    # Half of the rows stand at a bound of some row to the microsecond, or just beside it.
+    bounds = draw.choice(rows["at"].to_numpy(), 2_500) + draw.choice([WALK_AFTER, WALK_TTL], 2_500)
+    times[:2_500] = bounds + draw.integers(-1, 2, 2_500)
+    columns = {"customer_id": draw.integers(-1, 101, 5_000), "time": times, "label": np.arange(5_000)}
+    spine = pa.table({name: pa.array(values) for name, values in columns.items()})
+    with duckdb.connect() as duck:
+        duck.register("spine", spine).register("walk", rows)
+        expected = duck.execute(
+            """
+            select case when walk.at >= spine.time - $ttl then step end from spine asof left join walk
+            on spine.customer_id = walk.customer_id and spine.time - $after >= walk.at order by label
+            """,
+            {"ttl": WALK_TTL, "after": WALK_AFTER},
+        ).fetchall()
+    given = spine.set_column(1, "event_timestamp", spine["time"].combine_chunks().view(INSTANT))
+    with treated(way):
+        found = mart.store(spark).get_historical_features(given, "walk").to_arrow()
+    assert found.drop_columns(["step"]) == given
+    assert found["step"].to_pylist() == [step for (step,) in expected]
+    assert 500 < found["step"].null_count < 4_500
+
+
 def test_static_views_do_not_look_at_the_time(mart: Mart, spark: SparkSession) -> None:
     given = pa.table({"customer_id": [1, None, 7], "event_timestamp": ["whenever", None, ""]})
     found = mart.store(spark).get_historical_features(given, "country").to_arrow()
@@ -283,6 +315,11 @@ def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path:
     with large_tables():
         found = store.get_historical_features(given, "shops", full_feature_names=True).to_arrow()
     assert_same(found, "shops", mart.made["shops"].features, mart.expected(spine, "shops"))
+    for name in ("metadata/entities.yml", "metadata/sources.yml"):
+        text = (root / name).read_text()
+        (root / name).write_text(text.replace("shop: decimal(12,0)\n", "shop: date\n"))
+    with pytest.raises(UsageError, match="the key shop of view shops is int at version 0 and date today, and not all"):
+        FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features(given, "shops")
 
 
 @pytest.mark.parametrize("way", ["few", "by Spark"])

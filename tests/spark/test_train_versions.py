@@ -116,6 +116,10 @@ def test_what_cannot_be_asked_for_is_named(built: Mart) -> None:
         "versions names customer_order, of which no feature is asked for. Views asked for: customer_orders. "
         "Did you mean customer_orders?"
     )
+    for version in ("1", 1.0, True):
+        assert built.refused(UsageError, versions={"customer_orders": version}) == (  # type: ignore[dict-item]
+            f"versions={{'customer_orders': {version!r}}}: a version is a whole number, as `mart history` shows it."
+        )
     assert built.refused(VersionNotFound, versions={"customer_orders": 7}) == (
         "table customer_orders has no version 7; it has versions 0 to 2. `mart history customer_orders` lists them."
     )

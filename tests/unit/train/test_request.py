@@ -215,3 +215,8 @@ def test_keys_that_map_nothing_are_named(project: Project, join_keys: dict[str, 
     with pytest.raises(UsageError) as told:
         resolve(project, "spend@sender", columns_of=columns_of, join_keys=join_keys)
     assert told.value.message == said
+
+
+def test_what_is_no_text_is_no_reference(project: Project) -> None:
+    with pytest.raises(UsageError, match="found 7 among features, which is no text"):
+        resolve(project, ["spend", 7], columns_of=columns_of)  # type: ignore[list-item]
