@@ -14,6 +14,7 @@ from feature_mart.windows.exact_sums import Limbs, of_doubles, of_integers, of_w
 _SPLIT = float((1 << 27) + 1)
 _LARGEST_SQUARED = 2.0**500  # beyond it the parts of a square overflow, and the square counts as infinite
 _MOST_HIGH, _MOST_LOW = np.int64((10**38 - 1) >> 64), np.uint64((10**38 - 1) & (2**64 - 1))
+_NEAR_HALF = 2.0**-20
 _CANCELS = 2.0**-30  # a difference so small beside what it is of has lost digits, and is worked out in whole numbers
 
 
@@ -119,7 +120,7 @@ def variances(count: Integers, total: ExactSums, squares: ExactSums, low: Intege
     """Sample variances: (n Σx² − (Σx)²) / (n (n − 1)); NaN with fewer than two values, or with infinite ones.
 
     In twice the precision of doubles from the exact sums, so that only the last step rounds; where the two terms all
-    but cancel, in whole numbers.
+    but cancel, or the result is all but half way between two doubles, in whole numbers.
     """
     sums, sums_rest = _pair(total.limbs.between(low, high))
     power, power_rest = _pair(squares.limbs.between(low, high))
@@ -129,9 +130,10 @@ def variances(count: Integers, total: ExactSums, squares: ExactSums, low: Intege
         second, second_rest = _product(sums, sums)
         rest = (first_rest + number * power_rest) - (second_rest + 2.0 * sums * sums_rest)
         difference, difference_rest = _added(first, -second, rest)
-        result = _quotient(difference, difference_rest, number * (number - 1.0))
+        result, is_unsure = _quotient(difference, difference_rest, number * (number - 1.0))
     result[count < 2] = np.nan
-    for at in np.flatnonzero((count >= 2) & ~(np.abs(difference) > _CANCELS * first)):
+    is_unsure |= ~(np.abs(difference) > _CANCELS * first)
+    for at in np.flatnonzero((count >= 2) & is_unsure):
         spread = _exactly(count[at], total.limbs, squares.limbs, low[at], high[at])
         result[at] = float(spread)
     for sums_of in (total, squares):
@@ -179,12 +181,17 @@ def _added(left: Doubles, right: Doubles, rest: Doubles) -> tuple[Doubles, Doubl
     return nearest, (total - nearest) + left_out
 
 
-def _quotient(value: Doubles, rest: Doubles, divisor: Doubles) -> Doubles:
-    """(value + rest) / divisor, rounded once: the first quotient is mended by what it leaves."""
+def _quotient(value: Doubles, rest: Doubles, divisor: Doubles) -> tuple[Doubles, Flags]:
+    """(value + rest) / divisor, rounded once, and where twice the precision may not tell which way.
+
+    The first quotient is mended by what it leaves.
+    """
     first = value / divisor
     back, back_rest = _product(first, divisor)
     left = ((value - back) - back_rest) + rest
-    return np.where(np.isfinite(left), first + left / divisor, first)
+    places = np.abs(left / divisor / np.spacing(first)) % 1.0
+    is_unsure: Flags = np.abs(places - 0.5) < _NEAR_HALF
+    return np.where(np.isfinite(left), first + left / divisor, first), is_unsure
 
 
 def _scaled(rounded: Doubles, sums: Limbs, scale: int) -> Doubles:

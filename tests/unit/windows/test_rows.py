@@ -179,6 +179,12 @@ def test_equal_values_have_no_variance(value: float) -> None:
     assert of([value] * 7, pa.float64(), "variance", ("count", "doubled", "squares"), pa.float64()) == [0.0]
 
 
+def test_a_variance_half_way_between_two_doubles_is_rounded_to_the_right_one() -> None:
+    """Its exact value is a little more than half way: twice the precision of doubles takes it for less."""
+    partials = ("count", "doubled", "squares")
+    assert of([0.88, 1.63], pa.float64(), "variance", partials, pa.float64()) == [0.28124999999999994]
+
+
 def test_negative_zero_is_zero() -> None:
     assert of([0.0, -0.0], pa.float64(), "count_distinct", ("count", "distinct"), pa.int64()) == [1]
     (least,) = of([0.0, -0.0], pa.float64(), "min", ("count", "minimum"), pa.float64())
