@@ -24,7 +24,7 @@ def describe(spine: Spine, views: Sequence[PinnedView]) -> pd.DataFrame:
         the share for which the view has a row; ``age_min``, ``age_mean``, ``age_max``: how long before the spine row's
         time the event timestamp of that row is, NaT for static views and where nothing is found.
     """
-    joined = join_views(spine.frame, [_with_marks(view, at) for at, view in enumerate(views)], spine.rows)
+    joined = join_views(spine.frame, [_with_marks(view, at) for at, view in enumerate(views)], spine.rows).frame
     wanted: list[Column] = [F.count("*").alias("rows")]
     for at, view in enumerate(views):
         wanted.append(F.count(_found(at)).alias(f"found_{at}"))

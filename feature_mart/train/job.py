@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pyspark.sql import DataFrame
 
 from feature_mart.delta.tables import Tables
-from feature_mart.read.conform import quoted_name
 from feature_mart.records import Run
 from feature_mart.train.describe import describe
 from feature_mart.train.frames import to_pandas
-from feature_mart.train.join import PinnedView, join_views
+from feature_mart.train.join import Joined, PinnedView, join_views
 from feature_mart.train.join_errors import join_errors
 from feature_mart.train.spine import SPINE_ROW, Spine
 from feature_mart.train.training_sets import Content, save
@@ -46,15 +45,15 @@ class RetrievalJob:
         return {view.how.view: view.version for view in self.views}
 
     @cached_property
-    def rows(self) -> DataFrame:
-        """The joined rows in no particular order; `SPINE_ROW` tells the spine's."""
+    def rows(self) -> Joined:
+        """The joined rows: `SPINE_ROW`, the spine's columns, the features as asked."""
         joined = join_views(self.spine.frame, self.views, self.spine.rows)
-        return joined.select(*[quoted_name(name) for name in (SPINE_ROW, *self.spine.columns, *self.features)])
+        return joined.select([SPINE_ROW, *self.spine.columns, *self.features])
 
     def to_spark_df(self) -> DataFrame:
         """A Spark frame in the spine's order. What fails while it runs comes as Spark's error."""
         with join_errors(self.views):
-            return self.rows.orderBy(SPINE_ROW).drop(SPINE_ROW)
+            return self.rows.frame.orderBy(SPINE_ROW).drop(SPINE_ROW)
 
     def to_arrow(self) -> pa.Table:
         """An Arrow table: types as they are stored, times in UTC at microseconds.
@@ -64,7 +63,7 @@ class RetrievalJob:
             TableError: the join failed.
         """
         with join_errors(self.views):
-            return self.rows.toArrow().sort_by(SPINE_ROW).drop_columns([SPINE_ROW])
+            return self.rows.frame.toArrow().sort_by(SPINE_ROW).drop_columns([SPINE_ROW])
 
     def to_df(self) -> pd.DataFrame:
         """A pandas frame: integers and booleans with nulls in pandas' nullable types, times in UTC.

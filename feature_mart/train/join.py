@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
-from feature_mart.build.task_rows import whole_task
+from feature_mart.build.task_rows import TaskRows, whole_task
 from feature_mart.columns.arrow import Array, Integers, column, known, picked, plain
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.bucket_files import (
@@ -48,7 +48,6 @@ from feature_mart.train.spine_columns import EVENT_TIMESTAMP
 ROWS_PER_TASK = 250_000
 # Rows of a view in one task, at most, where Spark gathers them.
 _ROWS_TOGETHER = 500_000
-_BATCH = 65_536
 _ANY_TIME = (-(2**63), 2**63 - 1)
 _PART = "_spine_part"
 
@@ -136,8 +135,47 @@ class _Size:
         return [max(1, -(-counts.get(place, 0) // ROWS_PER_TASK)) for place in range(buckets)]
 
 
-def join_views(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) -> DataFrame:
-    """The spine with the features of all views, in no particular order; `SPINE_ROW` tells the spine's.
+@dataclass(frozen=True)
+class Joined:
+    """The spine with the features of views, in no particular order; `SPINE_ROW` tells the spine's.
+
+    ``in_tasks``: the same rows as the tasks of the last join make them; None where Spark has the last word.
+    """
+
+    frame: DataFrame
+    in_tasks: TaskRows | None = None
+
+    def select(self, columns: Sequence[str]) -> Joined:
+        """Some columns, in this order."""
+        frame = self.frame.select(*[quoted_name(name) for name in columns])
+        if self.in_tasks is None:
+            return Joined(frame)
+        made, schema = self.in_tasks.work, self.in_tasks.schema
+        chosen = StructType([schema[name] for name in columns])
+
+        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+            for table in made(batches):
+                yield table.select(list(columns))
+
+        return Joined(frame, TaskRows(self.in_tasks.gathered, work, chosen))
+
+    def renamed(self, names: Sequence[str]) -> Joined:
+        """With other names of all columns."""
+        frame = self.frame.toDF(*names)
+        if self.in_tasks is None:
+            return Joined(frame)
+        made, kept = self.in_tasks.work, self.in_tasks.schema.fields
+        fields = [StructField(name, field.dataType) for name, field in zip(names, kept, strict=True)]
+
+        def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+            for table in made(batches):
+                yield table.rename_columns(list(names))
+
+        return Joined(frame, TaskRows(self.in_tasks.gathered, work, StructType(fields)))
+
+
+def join_views(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) -> Joined:
+    """The spine with the features of all views.
 
     Args:
         spine: with its keys in the views' types.
@@ -146,11 +184,11 @@ def join_views(spine: DataFrame, views: Sequence[PinnedView], rows: int | None) 
     # Python's functions over Spark's rows cannot be given a column whose name has dots or backticks.
     called = {name: name if name.isidentifier() else f"_spine_{at}" for at, name in enumerate(spine.columns)}
     named = spine.toDF(*called.values())
-    joined = named
+    joined = Joined(named)
     ordered = sorted((_joined_by(view, called) for view in views), key=_keys_of)
     for _, together in groupby(ordered, key=_keys_of):
-        joined = _joined(joined, list(together), _Size(named, rows))
-    return joined.toDF(*spine.columns, *joined.columns[len(called) :])
+        joined = _joined(joined.frame, list(together), _Size(named, rows))
+    return joined.renamed([*spine.columns, *joined.frame.columns[len(called) :]])
 
 
 def _joined_by(view: PinnedView, called: Mapping[str, str]) -> PinnedView:
@@ -164,7 +202,7 @@ def _keys_of(view: PinnedView) -> tuple[tuple[str, str], ...]:
     return tuple((view.how.join_keys[key], kind) for key, kind in view.how.keys.items())
 
 
-def _joined(spine: DataFrame, views: Sequence[PinnedView], size: _Size) -> DataFrame:
+def _joined(spine: DataFrame, views: Sequence[PinnedView], size: _Size) -> Joined:
     files = {view: view.table.data_files(view.version, view.how.event_timestamp) for view in views}
     depths = {view: depth for view in views if (depth := fitting_depth(files[view] or [])) is not None}
     depth = max((depths[view] for view in views if files[view] is not None and view in depths), default=0)
@@ -173,12 +211,12 @@ def _joined(spine: DataFrame, views: Sequence[PinnedView], size: _Size) -> DataF
         for view in views
         if (found := files[view]) is not None and fits_at(found, depth) and _is_placed_alike(view)
     }
-    if readable:
-        spine = _from_files(spine, readable, depth, size)
+    tasks = _from_files(spine, readable, depth, size) if readable else None
+    joined = Joined(spine) if tasks is None else Joined(tasks.frame(), tasks)
     for view in views:
         if view not in readable:
-            spine = _from_spark(spine, view, size.rows)
-    return spine
+            joined = Joined(_from_spark(joined.frame, view, size.rows))
+    return joined
 
 
 def _is_placed_alike(view: PinnedView) -> bool:
@@ -187,7 +225,7 @@ def _is_placed_alike(view: PinnedView) -> bool:
     return all(key_family(stored[key]) == key_family(kind) for key, kind in view.how.keys.items())
 
 
-def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]], depth: int, size: _Size) -> DataFrame:
+def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]], depth: int, size: _Size) -> TaskRows:
     """With the features of views whose files tasks read."""
     keys = _keys_of(next(iter(views)))
     schemas = {view: visible(view.table.read(view.version, spark=spine.sparkSession)).schema for view in views}
@@ -197,7 +235,7 @@ def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]]
     names, is_timed = [name for name, _ in keys], _is_timed(views)
     given, arrow = to_arrow_schema(gathered.schema), to_arrow_schema(schema)
 
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def work(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
         for batch_rows in whole_task(batches):
             # In the types that this session gave them: the frame may be run by another one, with settings of its own.
             table = batch_rows.cast(given)
@@ -206,9 +244,9 @@ def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]]
             for source, files in sources:
                 task = files_of_bucket([] if code is None else files, code or 1)
                 made += source.joined(part, partial(_read, task, source.columns))
-            yield from _table(made, arrow).to_batches(max_chunksize=_BATCH)
+            yield _table(made, arrow)
 
-    return gathered.mapInArrow(run, schema)
+    return TaskRows(gathered, work, schema)
 
 
 def _from_spark(spine: DataFrame, view: PinnedView, rows: int | None) -> DataFrame:

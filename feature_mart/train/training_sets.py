@@ -11,14 +11,14 @@ from pyspark.sql import DataFrame
 
 from feature_mart.columns.content import Content as RowContent
 from feature_mart.delta.address import TRAINING_SET_MANIFEST
-from feature_mart.delta.data_files import contents_in
+from feature_mart.delta.data_files import Target, contents_in
 from feature_mart.delta.file_commits import commit_files
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.delta.writes import EVERYTHING, Expected, commit, table_properties
 from feature_mart.errors import MartError, UsageError
 from feature_mart.records import Provenance, Run, iso
 from feature_mart.train.digest import content_of, types_of
-from feature_mart.train.join import PinnedView
+from feature_mart.train.join import Joined, PinnedView
 from feature_mart.train.join_errors import join_errors
 from feature_mart.train.manifests import new_table_of_set
 from feature_mart.train.spine import SPINE_ROW
@@ -34,7 +34,7 @@ class Content:
     ``asked``: the request as it was written, for people.
     """
 
-    rows: DataFrame
+    rows: Joined
     spine_columns: tuple[str, ...]
     features: tuple[str, ...]
     views: Sequence[PinnedView]
@@ -52,7 +52,7 @@ def save(content: Content, name: str, tables: Tables, run: Run) -> dict[str, Any
     of_spine = (SPINE_ROW, *content.spine_columns)
     whole = (*of_spine, *content.features)
     with _kept(content, table, (whole, of_spine)) as kept:
-        types = types_of(content.rows, whole)
+        types = types_of(content.rows.frame, whole)
         rows, spine = kept.contents
         manifest = {
             "name": name,
@@ -99,7 +99,7 @@ class _Kept:
 @contextmanager
 def _kept(content: Content, table: Table, sets: tuple[tuple[str, ...], ...]) -> Iterator[_Kept]:
     """In the table's folder, in files that its first commit will name; or by Spark."""
-    rows = content.rows
+    rows = content.rows.frame
     kinds = dict(rows.dtypes)
     target = target_for(table, kinds, layout=None, statistics_on=[SPINE_ROW], replaces=EVERYTHING, contents_of=sets)
     if target is None:
@@ -112,9 +112,17 @@ def _kept(content: Content, table: Table, sets: tuple[tuple[str, ...], ...]) -> 
             kept.unpersist()
         return
     with join_errors(content.views, table):
-        files = write_frame(rows, target)
+        files = _written(content.rows, target)
     with discarded_on((MartError,), target):
         yield _Kept(rows, files, contents_in(files.files, len(sets)))
+
+
+def _written(rows: Joined, target: Target) -> Files:
+    """By the tasks that join, where they have the last word: the rows then never pass through Spark."""
+    if rows.in_tasks is None:
+        return write_frame(rows.frame, target)
+    with discarded_on((BaseException,), target):
+        return Files(rows.in_tasks.write(target), rows.in_tasks.schema.json(), target)
 
 
 def _pinned(view: PinnedView) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def _view_again(entry: Mapping[str, Any], tables: Tables) -> PinnedView:
 
 def _again(saved: DataFrame, views: Sequence[PinnedView], manifest: Mapping[str, Any]) -> DataFrame:
     spine = saved.select(*map(_column, (SPINE_ROW, *manifest["spine"]["columns"])))
-    return join_views(spine, views, manifest["rows"]).select(*map(_column, _whole(manifest)))
+    return join_views(spine, views, manifest["rows"]).frame.select(*map(_column, _whole(manifest)))
 
 
 def _differences(

@@ -331,7 +331,7 @@ def test_files_that_go_between_request_and_join_are_named(
     given = pa.table({"customer_id": [1], "event_timestamp": pa.array([0], INSTANT)})
     with treated(way):
         job = store.get_historical_features(given, ["country", "corrected:whole"])
-        assert job.rows.columns[1:] == ["customer_id", "event_timestamp", "country", "whole"]
+        assert job.rows.frame.columns[1:] == ["customer_id", "event_timestamp", "country", "whole"]
         for file in (root / "warehouse" / "country").rglob("*.parquet"):
             file.unlink()
         for get in (job.to_df, job.to_arrow, lambda: job.save("kept")):
