@@ -39,18 +39,7 @@ def pin(
     named = dict(versions or {})
     if named and as_of is not None:
         raise UsageError("versions and as_of are both given: give one of the two.")
-    names = [view.name for view in views]
-    unknown = sorted(set(named) - set(names))
-    if unknown:
-        raise UsageError(
-            f"versions names {unknown[0]}, of which no feature is asked for. Views asked for: {listed(names)}."
-            + did_you_mean(unknown[0], names)
-        )
-    for name, version in named.items():
-        if type(version) is not int:  # True would be version 1
-            raise UsageError(
-                f"versions={{{name!r}: {version!r}}}: a version is a whole number, as `mart history` shows it."
-            )
+    _require_asked(named, [view.name for view in views])
     runs = tables.table(RUNS_TABLE)
     pipelines = sorted({view.pipeline for view in views if view.name not in named})
     last = {pipeline: last_completed(runs, pipeline, as_of) for pipeline in pipelines}
@@ -67,6 +56,21 @@ def pin(
         )
         require_whole(view.name, table, pinned[view.name].version, advice=advice)
     return pinned
+
+
+def _require_asked(named: Mapping[str, int], names: Sequence[str]) -> None:
+    """Refuses versions of other views than those that are asked for, and what is no version."""
+    unknown = sorted(set(named) - set(names))
+    if unknown:
+        raise UsageError(
+            f"versions names {unknown[0]}, of which no feature is asked for. Views asked for: {listed(names)}."
+            + did_you_mean(unknown[0], names)
+        )
+    for name, version in named.items():
+        if type(version) is not int:  # True would be version 1
+            raise UsageError(
+                f"versions={{{name!r}: {version!r}}}: a version is a whole number, as `mart history` shows it."
+            )
 
 
 def _of_run(view: FeatureView, table: Table, run: CompletedRun | None, as_of: datetime | None) -> TableVersion:

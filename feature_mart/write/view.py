@@ -14,7 +14,7 @@ from feature_mart.definitions.widening import is_widening
 from feature_mart.delta.canonical import instant
 from feature_mart.delta.errors import delta_errors
 from feature_mart.delta.file_commits import commit_files
-from feature_mart.delta.layout import PARTITIONS, choose_layout
+from feature_mart.delta.layout import PARTITIONS, Layout, choose_layout
 from feature_mart.delta.placement import lay_out
 from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import (
@@ -82,23 +82,10 @@ def publish(
         refuse_schema_change(view, table.columns(), dict(frame.dtypes), intent.services)
     if files is not None:
         return _commit_files(view, files, table, intent)
-    added = None if intent.replaces == EVERYTHING else report.rows
-    layout = choose_layout(extent.rows, extent.earliest, extent.latest, added=added)
+    layout = _layout(intent, extent, report.rows)
     laid_out = lay_out(frame, keys=view.keys, time_columns=_times(view), layout=layout)
-    target = target_for(
-        table,
-        dict(frame.dtypes),
-        keys=tuple(view.keys),
-        time=view.event_timestamp,
-        layout=layout,
-        statistics_on=statistics_columns(view),
-        replaces=intent.replaces,
-    )
-    if target is not None:
-        # Whoever overtook this build did so before anything is written, as a rule.
-        require_state(table, intent.expected)
-        with delta_errors(table.name, table.address.uri):
-            files = write_frame(laid_out.drop(*PARTITIONS), target)
+    files = _written_by_tasks(view, laid_out.drop(*PARTITIONS), layout, table, intent)
+    if files is not None:
         return _commit_files(view, files, table, intent)
     return commit(
         laid_out,
@@ -110,6 +97,32 @@ def publish(
         replaces=intent.replaces,
         replace_schema=intent.replaces_schema,
     )
+
+
+def _layout(intent: Intent, extent: Extent, rows: int) -> Layout:
+    added = None if intent.replaces == EVERYTHING else rows
+    return choose_layout(extent.rows, extent.earliest, extent.latest, added=added)
+
+
+def _written_by_tasks(
+    view: FeatureView, laid_out: DataFrame, layout: Layout, table: Table, intent: Intent
+) -> Files | None:
+    """The rows in files that a commit can name; None where Spark has to write them."""
+    target = target_for(
+        table,
+        dict(laid_out.dtypes),
+        keys=tuple(view.keys),
+        time=view.event_timestamp,
+        layout=layout,
+        statistics_on=statistics_columns(view),
+        replaces=intent.replaces,
+    )
+    if target is None:
+        return None
+    # Whoever overtook this build did so before anything is written, as a rule.
+    require_state(table, intent.expected)
+    with delta_errors(table.name, table.address.uri):
+        return write_frame(laid_out, target)
 
 
 def _commit_files(view: FeatureView, files: Files, table: Table, intent: Intent) -> WriteResult:
