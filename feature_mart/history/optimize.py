@@ -26,7 +26,7 @@ from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import NOTHING
 from feature_mart.errors import MartError, TableError
 from feature_mart.records import Run
-from feature_mart.write.files import discarded_on, target_for, write_frame
+from feature_mart.write.files import NOT_COMMITTED, discarded_on, target_for, write_frame
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,7 @@ def _rewrite(
                 f"table {table.name}: its log tells of {expected} rows in the files to be laid out anew, and they hold "
                 f"{found}. Nothing was changed. See who wrote to it (`mart history {table.name}`)."
             )
+    with discarded_on(NOT_COMMITTED, target):
         made = commit_rewritten(written.files, due, table, run)
     return made.version, len(written.files), sum(file.size for file in written.files)
 

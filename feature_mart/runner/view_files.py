@@ -6,19 +6,18 @@ Other rows are kept by Spark until they are checked, and written then: a definit
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from pyspark.sql import DataFrame
 
 from feature_mart.build.task_rows import TaskRows
 from feature_mart.definitions import FeatureView
-from feature_mart.delta.data_files import Target, discard_files
+from feature_mart.delta.data_files import Target
 from feature_mart.delta.errors import SPARK_ERRORS, failed_on_data
 from feature_mart.delta.layout import ROWS_PER_FILE, Layout, choose_layout
 from feature_mart.delta.tables import Table
 from feature_mart.delta.writes import EVERYTHING, Replaces
 from feature_mart.plan.steps import Step, ViewState
-from feature_mart.write.files import Files, target_for
+from feature_mart.write.files import Files, discarded_on, target_for
 from feature_mart.write.view import statistics_columns
 
 
@@ -57,9 +56,9 @@ def write(rows: TaskRows, target: Target, view: FeatureView) -> Written:
         BuildError, TableError: a task failed; nothing is left of what others wrote.
     """
     try:
-        files = Files(rows.write(target), rows.schema.json(), target)
+        with discarded_on((BaseException,), target):
+            files = Files(rows.write(target), rows.schema.json(), target)
     except SPARK_ERRORS as error:
-        discard_files(Path(target.folder), target.token)
         raise failed_on_data(view.name, view.definition.where, error) from error
     return Written(files, files.frame(rows.gathered.sparkSession))
 

@@ -15,14 +15,14 @@ from feature_mart.delta.data_files import Target, contents_in
 from feature_mart.delta.file_commits import commit_files
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.delta.writes import EVERYTHING, Expected, commit, table_properties
-from feature_mart.errors import MartError, UsageError
+from feature_mart.errors import UsageError
 from feature_mart.records import Provenance, Run, iso
 from feature_mart.train.digest import content_of, types_of
 from feature_mart.train.join import Joined, PinnedView
 from feature_mart.train.join_errors import join_errors
 from feature_mart.train.manifests import new_table_of_set
 from feature_mart.train.spine import SPINE_ROW
-from feature_mart.write.files import Files, discarded_on, target_for, write_frame
+from feature_mart.write.files import NOT_COMMITTED, Files, discarded_on, target_for, write_frame
 
 _NOT_IN_NAMES = frozenset(" ,;{}()\n\t=.`")
 
@@ -113,7 +113,7 @@ def _kept(content: Content, table: Table, sets: tuple[tuple[str, ...], ...]) -> 
         return
     with join_errors(content.views, table):
         files = _written(content.rows, target)
-    with discarded_on((MartError,), target):
+    with discarded_on(NOT_COMMITTED, target):
         yield _Kept(rows, files, contents_in(files.files, len(sets)))
 
 
