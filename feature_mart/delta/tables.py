@@ -26,6 +26,7 @@ from feature_mart.records import EPOCH, MICROSECOND, TableVersion
 
 # pyspark takes longer to import than `mart history` to answer, so only what reads rows imports it.
 if TYPE_CHECKING:
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
     from feature_mart.delta.bucket_files import DataFile
@@ -114,6 +115,25 @@ class Table:
         """The visible columns and their Spark types."""
         found = self.log.columns(version)
         return {name: kind for name, kind in found.items() if not name.startswith(ENGINE_PREFIX)}
+
+    def arrow_schema(self, version: int) -> pa.Schema:
+        """The visible columns in Arrow's types, in the table's order."""
+        if isinstance(self.log, RustLog):
+            schema = self.log.arrow_schema(version)
+        else:
+            from pyspark.sql.pandas.types import to_arrow_schema
+
+            schema = to_arrow_schema(self.read(version).schema)
+        import pyarrow as pa
+
+        return pa.schema([field for field in schema if not field.name.startswith(ENGINE_PREFIX)])
+
+    def change_feed(self, first: int, last: int, most_rows: int) -> pa.Table | None:
+        """The change rows of versions ``first`` to ``last``, with `_change_type`, without Spark.
+
+        None where they are more than ``most_rows``, cannot be read any more, or are reached by Spark alone.
+        """
+        return self.log.change_feed(first, last, most_rows) if isinstance(self.log, RustLog) else None
 
     def require_same_types(self, after: int, until: int) -> None:
         """Rows of two versions can be compared only where columns that both have are of the same types.

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from feature_mart.build.sql import with_parameters
 from feature_mart.columns.values import plain, plain_row
 from feature_mart.definitions import FeatureView
+from feature_mart.definitions.key_values import key_values
 from feature_mart.definitions.problems import did_you_mean
 from feature_mart.delta.canonical import instant, row_text
 from feature_mart.delta.errors import delta_errors
@@ -20,7 +21,6 @@ from feature_mart.delta.tables import Table, visible
 from feature_mart.errors import TableError, UsageError
 from feature_mart.history.definition_diff import definition_of
 from feature_mart.history.input_rows import Asked, InputTable, Reach, literal, matched_rows
-from feature_mart.history.key_values import key_values
 from feature_mart.history.matching import Published, match_inputs
 from feature_mart.history.window_events import events_of, inputs_of_tiles
 from feature_mart.history.writer import Writer, writer_of

@@ -117,13 +117,18 @@ def latest(rows: pa.Table, columns: RowColumns, until: datetime | None = None) -
     Args:
         until: the greatest event timestamp that counts; None for any. A static view has none, and gives all its rows.
     """
+    return latest_and_ties(rows, columns, until)[0]
+
+
+def latest_and_ties(rows: pa.Table, columns: RowColumns, until: datetime | None = None) -> tuple[Integers, bool]:
+    """`latest`, and whether values had to decide anywhere, for which all of the view's columns must be there."""
     entities = Entities.of(_keys(rows, columns))
     is_bounded = until is not None and columns.event_timestamp is not None
     bound = (as_utc(until) - EPOCH) // MICROSECOND if until is not None and is_bounded else LATEST_MICROS
     ordered = OrderedRows.of(rows, columns, entities, until=bound)
-    index, _ = ordered.chosen(ordered.ends[ordered.starts < ordered.ends] - 1)
+    index, is_tied = ordered.chosen(ordered.ends[ordered.starts < ordered.ends] - 1)
     codes, _ = entity_codes([picked(key, index) for key in _keys(rows, columns)])
-    return index[np.argsort(codes)]
+    return index[np.argsort(codes)], bool(is_tied.any())
 
 
 def ties(rows: pa.Table, columns: RowColumns) -> int:

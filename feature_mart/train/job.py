@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from pyspark.sql import DataFrame
 
+from feature_mart.columns.frames import to_pandas
 from feature_mart.delta.tables import Tables
 from feature_mart.records import Run
 from feature_mart.train.describe import describe
-from feature_mart.train.frames import to_pandas
 from feature_mart.train.join import Joined, PinnedView, join_views
 from feature_mart.train.join_errors import join_errors
 from feature_mart.train.spine import SPINE_ROW, Spine

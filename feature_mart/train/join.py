@@ -23,6 +23,7 @@ from pyspark.sql.types import StructField, StructType
 
 from feature_mart.build.task_rows import TaskRows, whole_task
 from feature_mart.columns.arrow import Array, Integers, column, known, picked, plain
+from feature_mart.columns.defaults import default_column
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.bucket_files import (
     BucketColumns,
@@ -39,7 +40,6 @@ from feature_mart.delta.tables import Table, visible
 from feature_mart.point_in_time.join import Rule, Spine, as_of
 from feature_mart.point_in_time.order import RowColumns
 from feature_mart.read.conform import quoted_name
-from feature_mart.train.defaults import default_column
 from feature_mart.train.joined_view import JoinedView
 from feature_mart.train.spine import SPINE_ROW
 from feature_mart.train.spine_columns import EVENT_TIMESTAMP

@@ -51,7 +51,7 @@ class TrainingSet:
 
     def to_df(self) -> pd.DataFrame:
         """A pandas frame: integers and booleans with nulls in pandas' nullable types, times in UTC."""
-        from feature_mart.train.frames import to_pandas
+        from feature_mart.columns.frames import to_pandas
 
         return to_pandas(self.to_arrow())
 

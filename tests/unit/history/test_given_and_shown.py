@@ -12,9 +12,9 @@ import pytest
 
 from feature_mart.columns.values import plain, same
 from feature_mart.definitions import FeatureView, load_project
+from feature_mart.definitions.key_values import key_values
 from feature_mart.errors import UsageError
 from feature_mart.history.definition_diff import definition_diff
-from feature_mart.history.key_values import key_values
 from feature_mart.history.shape import common_type, shape_of
 from feature_mart.testing import write_tiny_mart
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from feature_mart import UsageError
-from feature_mart.train.defaults import default_column
+from feature_mart.columns.defaults import default_column
 
 INSTANT = pa.timestamp("us", tz="UTC")
 INSTANT_10 = datetime(2011, 1, 1, 10, tzinfo=timezone.utc)

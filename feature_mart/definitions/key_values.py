@@ -7,8 +7,8 @@ from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean
+from feature_mart.definitions.project import FeatureView
 from feature_mart.definitions.spark_types import INTEGRAL, base_type
 from feature_mart.errors import UsageError
 from feature_mart.records import as_utc, parse_instant
@@ -30,10 +30,15 @@ def key_values(view: FeatureView, given: Mapping[str, Any]) -> dict[str, Any]:
     missing = [name for name in view.keys if name not in given]
     if missing:
         raise UsageError(f"the key of {view.name} lacks {', '.join(missing)}. Its keys: {declared}.")
-    return {name: _value(name, kind, given[name]) for name, kind in view.keys.items()}
+    return {name: key_value(name, kind, given[name]) for name, kind in view.keys.items()}
 
 
-def _value(name: str, kind: str, given: Any) -> Any:
+def key_value(name: str, kind: str, given: Any) -> Any:
+    """One key in its declared Spark type.
+
+    Raises:
+        UsageError: it is no value of that type.
+    """
     base = base_type(kind)
     read = _integer if base in INTEGRAL else _READERS.get(base, str)
     try:

@@ -1,0 +1,471 @@
+"""How a snapshot is published: written under an epoch that nobody reads, made live in one step, tidied up after.
+
+The order of steps is what keeps readers safe (docs/adr/0012-snapshots-in-redis.md has the argument):
+
+1. `begin` takes the view for one writer and gives it an epoch; a fence in every lane shuts out writers before it.
+2. What epochs that never became live have left is removed, while only this writer can write.
+3. Values are written under the epoch; what readers of the live and the previous snapshot need stays beside them.
+4. `commit` moves the view's record to the new snapshot, if the view is still this writer's.
+5. `tidy` removes what neither of the two snapshots needs any more.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from feature_mart.errors import OnlineStoreError, SyncSuperseded, TransientError
+from feature_mart.online.address import StoreAddress
+from feature_mart.online.keys import by_lane
+from feature_mart.online.records import Control, Progress, Snapshot, Writer
+from feature_mart.online.redis_store import RedisStore, ScriptCall
+
+# A writer that says nothing for so long counts as gone; it speaks three times as often.
+LEASE_MS = 15_000
+_BEAT = LEASE_MS / 3000
+_REPLICAS_MS = 5_000
+_CELLS = 64  # in one script: others wait no longer than it takes
+_SCRIPTS = 32  # in one round trip
+_FIELDS = "fields"
+_LAST_EPOCH = (1 << 30) - 1
+
+
+def control_field(view: str) -> str:
+    """The name of a view's record for readers."""
+    return f"live:{view}"
+
+
+def progress_field(view: str) -> str:
+    """The name of a view's record for writers."""
+    return f"sync:{view}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Of cells written: how many changed, how many keys came, how many went; all as against what is live."""
+
+    changed: int = 0
+    came: int = 0
+    went: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.changed + other.changed, self.came + other.came, self.went + other.went)
+
+
+@dataclass(frozen=True)
+class CellWriter:
+    """All that a task of Spark needs to write values of one epoch.
+
+    ``all``: write values that are live already, too; ``journal``: note which keys are written.
+    """
+
+    address: StoreAddress
+    field: str
+    entity: str
+    fence: str
+    epoch: int
+    live: int
+    previous: int
+    all: bool
+    journal: bool
+
+    def write(self, texts: Sequence[str], payloads: Sequence[bytes]) -> Counts:
+        """Writes the payloads of keys, an empty one for a key without a value.
+
+        Raises:
+            SyncSuperseded: another sync has begun since.
+            OnlineStoreError, OnlineStoreUnavailable: the store does not take them.
+        """
+        store = opened(self.address)
+        given = [self.field, self.fence, self.epoch, self.live, self.previous, int(self.all), int(self.journal)]
+        calls: list[ScriptCall] = []
+        total = Counts()
+        for lane, numbers in by_lane(texts, store.lanes).items():
+            fixed = [store.fence(lane), store.journal(lane, self.field, self.epoch)]
+            for start in range(0, len(numbers), _CELLS):
+                part = numbers[start : start + _CELLS]
+                keys = [store.key(lane, self.entity, texts[number]) for number in part]
+                calls.append(("write", [*fixed, *keys], [*given, *(payloads[number] for number in part)]))
+                if len(calls) == _SCRIPTS:
+                    total, calls = total + _counted(store, calls), []
+        return total + _counted(store, calls)
+
+
+def _counted(store: RedisStore, calls: Sequence[ScriptCall]) -> Counts:
+    return sum((Counts(*found) for found in store.scripts(calls)), Counts()) if calls else Counts()
+
+
+@lru_cache(maxsize=8)
+def opened(address: StoreAddress) -> RedisStore:
+    """The store at an address; one for each process. Python's workers of Spark live longer than a task."""
+    return RedisStore(address, retries=8)
+
+
+@dataclass(frozen=True)
+class OnlineView:
+    """A view as the store knows it: its name, the name of its entities, and the Spark types of its keys."""
+
+    name: str
+    entity: str
+    keys: dict[str, str]
+
+
+class Busy(TransientError):
+    """Another sync of the view is at work. ``writer`` tells which."""
+
+    def __init__(self, view: str, writer: Writer) -> None:
+        super().__init__(
+            f"view {view} is being synced by process {writer.pid} on {writer.host} since {writer.since}. That one does "
+            "the work; `mart online status` shows when it is done."
+        )
+        self.writer = writer
+
+
+class Publication:
+    """One writer's hold on one view, from `begin` on.
+
+    ``live``: the record for readers when it began, None where nothing is live; ``writer``: who writes.
+    """
+
+    def __init__(self, store: RedisStore, view: OnlineView, live: Control | None, progress: Progress) -> None:
+        assert progress.writer is not None
+        self.store, self.view, self.live, self.writer = store, view, live, progress.writer
+        self._progress = progress
+        self._turn = threading.Lock()
+
+    @classmethod
+    def begin(cls, store: RedisStore, view: OnlineView, *, since: str, is_scanned: bool) -> Publication:
+        """Takes the view, shuts out writers before, and removes what they left.
+
+        Args:
+            since: the time, for people.
+            is_scanned: many keys will be written: note that all have to be looked through later, and not each key.
+
+        Raises:
+            Busy: another sync is at work.
+        """
+        token, host, pid = secrets.token_hex(8), socket.gethostname(), os.getpid()
+        epoch, is_dirty = 0, False
+        while True:
+            stored = store.record(progress_field(view.name))
+            control = live_control(store, view.name)
+            progress = cls._progress_of(store, view, stored)
+            now = store.now_ms()
+            if progress.writer is not None and not _is_gone(progress.writer, now, host):
+                raise Busy(view.name, progress.writer)
+            writer = Writer(max(progress.epoch, epoch) + 1, token, host, pid, since, now + LEASE_MS)
+            begun = progress.begun(writer, is_scanned=is_scanned)
+            if not store.swap(progress_field(view.name), stored, {progress_field(view.name): begun.to_bytes()}):
+                continue
+            fences = store.scripts(
+                [("fence", [store.fence(lane)], [begun.field, writer.epoch, token]) for lane in range(store.lanes)]
+            )
+            is_dirty |= stored is None and any(there for _, there in fences)
+            epoch = max([0, *(int(there.split(b":")[0]) for is_ours, there in fences if not is_ours)])
+            if not epoch:
+                break
+            # The store lost the view's record, and not the fences: begin after the last writer that it knew.
+            cls(store, view, control, begun)._released()
+        found = cls(store, view, control, begun)
+        try:
+            found._clean(is_dirty=is_dirty)
+        except BaseException:
+            found.abandon()
+            raise
+        return found
+
+    @staticmethod
+    def _progress_of(store: RedisStore, view: OnlineView, stored: bytes | None) -> Progress:
+        """What is known of the view's writers. A new view, or one of other entities than before, gets a new field."""
+        known = None if stored is None else Progress.from_bytes(stored)
+        if known is not None and known.entity == view.entity:
+            return known
+        # A field of the hash of records counts them: no two views ever have the same.
+        field = str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0])
+        if known is None:
+            return Progress(field, view.entity)
+        return Progress(
+            field, view.entity, known.epoch, known.writer, retired=(*known.retired, (known.field, known.entity))
+        )
+
+    def writer_of_cells(self, *, writes_all: bool) -> CellWriter:
+        """What writes values of this epoch, here or in tasks."""
+        live, previous = self._kept()
+        is_scanned = self.writer.epoch in self._progress.scanned
+        return CellWriter(
+            self.store.address,
+            self._progress.field,
+            self.view.entity,
+            self.writer.fence,
+            self.writer.epoch,
+            live,
+            previous,
+            writes_all,
+            self.live is not None and not is_scanned,
+        )
+
+    def forget_others(self) -> int:
+        """Keys that this epoch has not written have no value in it. How many had one."""
+        live, previous = self._kept()
+        given = [self._progress.field, self.writer.fence, self.writer.epoch, live, previous]
+        return sum(self._on_all("forget", given)) if live else 0
+
+    @contextmanager
+    def beating(self) -> Iterator[None]:
+        """Says again and again that this writer is at work, so that nobody takes the view."""
+        done = threading.Event()
+
+        def beat() -> None:
+            while not done.wait(_BEAT):
+                try:
+                    self._say()
+                except TransientError:
+                    return  # whatever is written from now on is refused, and so is the commit
+
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def commit(self, snapshot: Snapshot) -> Control:
+        """Makes the snapshot live, in one step.
+
+        Raises:
+            SyncSuperseded: another sync has begun since, or the view was rolled back.
+            OnlineStoreError: replicas do not have what was written.
+        """
+        marks: list[ScriptCall] = [
+            ("mark", [self.store.fence(lane)], [self._progress.field, self.writer.fence, self.writer.epoch])
+            for lane in range(self.store.lanes)
+        ]
+        if not self.store.confirmed(marks, _REPLICAS_MS):
+            raise OnlineStoreError(
+                f"view {self.view.name}: not all replicas of the online store have what was written after "
+                f"{_REPLICAS_MS // 1000} s, so a failover could lose it. What is live stays as it is. Look after the "
+                "replicas, and sync again."
+            )
+        is_same_place = self.live is not None and self.live.field == self._progress.field
+        control = Control(
+            self.view.name,
+            self._progress.field,
+            self.view.entity,
+            self.view.keys,
+            snapshot,
+            self.live.live if self.live is not None and is_same_place else None,
+        )
+        with self._turn:
+            done = replace(self._progress, writer=None)
+            changes = {
+                progress_field(self.view.name): done.to_bytes(),
+                control_field(self.view.name): control.to_bytes(),
+            }
+            if not self.store.swap(progress_field(self.view.name), self._progress.to_bytes(), changes):
+                raise self._superseded()
+            self._progress = done
+        return control
+
+    def tidy(self, control: Control) -> None:
+        """Removes what neither the snapshot that is live now nor the one before needs.
+
+        What it does not get to, the next sync does.
+        """
+        live, previous = _epochs(control)
+        written = self._progress.written
+        try:
+            for epoch in written if previous else ():
+                self._trim(epoch, live, previous)
+            done = tuple(epoch for epoch in written if epoch != self.writer.epoch or not previous)
+            self._drop_journals(done)
+            for field, entity in self._progress.retired:
+                drop_cells(self.store, field, entity)
+            self._changed(replace(self._progress.cleaned(done), retired=()))
+        except SyncSuperseded:
+            return  # another sync tidies now
+
+    def abandon(self) -> None:
+        """Gives the view back without a new snapshot; what was written is removed by the next sync."""
+        try:
+            self._released()
+        except (TransientError, OnlineStoreError):
+            pass  # the lease ends by itself
+
+    def _released(self) -> None:
+        with self._turn:
+            released = replace(self._progress, writer=None).to_bytes()
+            self.store.swap(
+                progress_field(self.view.name), self._progress.to_bytes(), {progress_field(self.view.name): released}
+            )
+
+    def _clean(self, *, is_dirty: bool) -> None:
+        """Removes what epochs left that are neither live nor previous, before anything is written."""
+        live, previous = self._kept()
+        left = tuple(epoch for epoch in self._progress.written if epoch not in (live, self.writer.epoch))
+        if is_dirty:
+            self._on_all("trim", [self._progress.field, self.writer.fence, live, previous])
+        for epoch in left:
+            self._trim(epoch, live, previous)
+        self._drop_journals(left)
+        if left:
+            self._changed(self._progress.cleaned(left))
+
+    def _trim(self, epoch: int, live: int, previous: int) -> None:
+        given = [self._progress.field, self.writer.fence, live, previous]
+        if epoch in self._progress.scanned:
+            self._on_all("trim", given)
+            return
+        for lane in range(self.store.lanes):
+            journal = self.store.journal(lane, self._progress.field, epoch)
+            start = 0
+            while keys := self.store.run([("LRANGE", journal, start, start + _CELLS * _SCRIPTS - 1)])[0]:
+                self.store.scripts(_in_parts("trim", self.store.fence(lane), keys, given))
+                start += len(keys)
+
+    def _on_all(self, script: str, given: Sequence[object]) -> list[int]:
+        """Runs a script on all keys of the view's entity."""
+        found: list[int] = []
+        for calls in _calls_on_all(self.store, self.view.entity, script, given):
+            found += self.store.scripts(calls)
+        return found
+
+    def _drop_journals(self, epochs: Sequence[int]) -> None:
+        names = [
+            self.store.journal(lane, self._progress.field, epoch)
+            for epoch in epochs
+            if epoch not in self._progress.scanned
+            for lane in range(self.store.lanes)
+        ]
+        if names:
+            self.store.run([("DEL", name) for name in names])
+
+    def _kept(self) -> tuple[int, int]:
+        """The epochs that readers may be at, in this field."""
+        return (0, 0) if self.live is None or self.live.field != self._progress.field else _epochs(self.live)
+
+    def _say(self) -> None:
+        until = self.store.now_ms() + LEASE_MS
+        if self._progress.writer is not None:
+            self._changed(replace(self._progress, writer=replace(self.writer, until_ms=until)))
+
+    def _changed(self, progress: Progress) -> None:
+        with self._turn:
+            field = progress_field(self.view.name)
+            if not self.store.swap(field, self._progress.to_bytes(), {field: progress.to_bytes()}):
+                raise self._superseded()
+            self._progress = progress
+
+    def _superseded(self) -> SyncSuperseded:
+        return SyncSuperseded(
+            f"view {self.view.name}: another sync has begun, or the view was rolled back, while this sync was at work. "
+            "It published nothing."
+        )
+
+
+def live_control(store: RedisStore, view: str) -> Control | None:
+    """What is live of a view; None where nothing is."""
+    stored = store.record(control_field(view))
+    return None if stored is None else Control.from_bytes(stored)
+
+
+def has_all_marks(store: RedisStore, control: Control) -> bool:
+    """Whether every lane has the mark of the live snapshot; one that was lost in a failover has not."""
+    mark = f"written:{control.field}"
+    found = store.run([("HGET", store.fence(lane), mark) for lane in range(store.lanes)])
+    return all(int(written or 0) >= control.live.epoch for written in found)
+
+
+def roll_back(store: RedisStore, view: str, since: str) -> Control:
+    """Makes the snapshot before live again, in one step, and holds the view. A sync at work publishes nothing.
+
+    Raises:
+        OnlineStoreError: there is no snapshot before.
+        SyncSuperseded: a sync became live at the same time.
+    """
+    stored, control = store.record(progress_field(view)), live_control(store, view)
+    if stored is None or control is None or control.previous is None:
+        why = "nothing of it is live" if control is None else "the one that is live has none before it"
+        raise OnlineStoreError(
+            f"view {view}: there is no snapshot to go back to: {why}. `mart restore {view} --version N` brings an "
+            f"older version back, and `mart sync {view}` publishes it."
+        )
+    progress = Progress.from_bytes(stored)
+    back = replace(control, live=control.previous, previous=None, held_since=since)
+    written = tuple(dict.fromkeys((*progress.written, control.live.epoch)))
+    changes = {
+        progress_field(view): replace(progress, writer=None, written=written).to_bytes(),
+        control_field(view): back.to_bytes(),
+    }
+    if not store.swap(progress_field(view), stored, changes):
+        raise SyncSuperseded(f"view {view}: a sync changed it at the same time. Nothing was rolled back; try again.")
+    return back
+
+
+def retire(store: RedisStore, view: str) -> bool:
+    """Removes a view from the store: readers find it no more, then its values go. Whether there was anything.
+
+    Raises:
+        SyncSuperseded: a sync of it began at the same time.
+    """
+    stored = store.record(progress_field(view))
+    if stored is None:
+        return False
+    progress = Progress.from_bytes(stored)
+    gone = replace(progress, writer=None, written=(), scanned=())
+    if not store.swap(progress_field(view), stored, {control_field(view): None, progress_field(view): gone.to_bytes()}):
+        raise SyncSuperseded(f"view {view}: a sync of it began while it was being removed from the online store.")
+    for field, entity in ((progress.field, progress.entity), *progress.retired):
+        drop_cells(store, field, entity)
+    store.swap(progress_field(view), gone.to_bytes(), {progress_field(view): None})
+    return True
+
+
+def drop_cells(store: RedisStore, field: str, entity: str) -> None:
+    """Removes all values of a field that no view has any more, and shuts out whoever still writes it."""
+    token = secrets.token_hex(8)
+    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, token]) for lane in range(store.lanes)])
+    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{token}"]):
+        store.scripts(calls)
+    for names in store.keys_like(store.journals(field)):
+        store.run([("DEL", name) for name in names])
+
+
+def _calls_on_all(store: RedisStore, entity: str, script: str, given: Sequence[object]) -> Iterator[list[ScriptCall]]:
+    """The calls of a script for all keys of an entity, in groups."""
+    for group in store.keys_like(store.pattern(entity)):
+        by_fence: dict[str, list[bytes]] = {}
+        for key in group:
+            by_fence.setdefault(store.fence(store.lane_of_key(key)), []).append(key)
+        yield [call for fence, keys in by_fence.items() for call in _in_parts(script, fence, keys, given)]
+
+
+def _epochs(control: Control) -> tuple[int, int]:
+    return control.live.epoch, 0 if control.previous is None else control.previous.epoch
+
+
+def _in_parts(script: str, fence: str, keys: Sequence[bytes], given: Sequence[object]) -> list[ScriptCall]:
+    return [(script, [fence, *keys[start : start + _CELLS]], given) for start in range(0, len(keys), _CELLS)]
+
+
+def _is_gone(writer: Writer, now_ms: int, host: str) -> bool:
+    """Whether a writer writes no more: its time is over, or it was a process of this machine that has ended."""
+    if writer.until_ms < now_ms:
+        return True
+    return writer.host == host and not _is_alive(writer.pid)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
