@@ -491,7 +491,9 @@ class FeatureStore:
         return self._online.stop()
 
     def stop(self) -> None:
-        """Ends the Spark that this mart started; a session that was handed in goes on."""
+        """Ends the Spark that this mart started, and connections; a session that was handed in goes on."""
+        if "_online" in self.__dict__:
+            self._online.close()
         self._workspace.session.stop()
 
     def _view(self, name: str) -> FeatureView:

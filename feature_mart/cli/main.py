@@ -32,6 +32,8 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "optimize": ("feature_mart.cli.maintenance", "Lay rows out anew where files are too many."),
     "vacuum": ("feature_mart.cli.maintenance", "Remove files that no version needs any more."),
     "query": ("feature_mart.cli.data", "Run a SELECT against the mart."),
+    "sync": ("feature_mart.cli.online", "Publish views in the online store."),
+    "online": ("feature_mart.cli.online", "See what is online, look features up, go back."),
     "training-set": ("feature_mart.cli.training_sets", "Make, list, show and verify training sets."),
 }
 

@@ -269,7 +269,7 @@ class RustLog:
                 most_rows -= batch.num_rows
                 if most_rows < 0:
                     return None
-        except (DeltaError, OSError):
+        except (DeltaError, OSError, pa.ArrowInvalid):  # the last where a file is missed while rows are read
             return None
         feed = pa.Table.from_batches(batches, reader.schema)
         # Few of Arrow's functions know the views of texts that delta-rs gives.

@@ -1,6 +1,6 @@
 """Which versions of the mart's tables something still needs, however old they are.
 
-Whatever comes to need versions (an online store, say) adds a function to `_KINDS`, and nothing else.
+Whatever comes to need versions adds a function to `_KINDS`, and nothing else.
 """
 
 from __future__ import annotations
@@ -31,12 +31,17 @@ class Pin:
 
 @dataclass(frozen=True)
 class Needs:
-    """What is looked at for pins. ``views``: all of them, and tiles; ``retention`` of a table by its name."""
+    """What is looked at for pins.
+
+    ``views``: all of them, and tiles; ``retention`` of a table by its name; ``online``: by view, the table's id and the
+    version of each snapshot that is live, or that a rollback would make live.
+    """
 
     tables: Tables
     views: Sequence[FeatureView]
     retention: Callable[[str], timedelta]
     now: datetime
+    online: Mapping[str, Sequence[tuple[str, int]]]
 
 
 def pins(needs: Needs) -> list[Pin]:
@@ -94,6 +99,15 @@ def _next_builds(needs: Needs) -> Iterator[Pin]:
                 yield Pin(name, number, f"the next build of {view.name}")
 
 
+def _online(needs: Needs) -> Iterator[Pin]:
+    """What is live online is compared with the next version, and with a proof; a rollback goes to the one before."""
+    for view, snapshots in needs.online.items():
+        current = needs.tables.table(view).current()
+        for table_id, version in snapshots:
+            if current is not None and current.table_id == table_id:
+                yield Pin(view, version, "the online store")
+
+
 def _versions(said: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """The versions that a commit names as its inputs; files have none."""
     for name, entry in (said.get("inputs") or {}).items():
@@ -101,4 +115,4 @@ def _versions(said: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
             yield name, int(entry["version"])
 
 
-_KINDS = (_training_sets, _completed_runs, _next_builds)
+_KINDS = (_training_sets, _completed_runs, _next_builds, _online)

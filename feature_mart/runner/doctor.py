@@ -221,6 +221,27 @@ def check_mart(name: str, patient: Patient) -> DoctorCheck:
     return DoctorCheck(name, True, f"{project.settings.mart}: {views}, {sources}")
 
 
+def check_online_store(name: str, patient: Patient) -> DoctorCheck:
+    """The online store is there, and set up as it should be."""
+    from feature_mart.online.address import address_of
+    from feature_mart.online.embedded import EmbeddedServer, executable
+    from feature_mart.online.redis_store import RedisStore
+    from feature_mart.online.server import described, problems
+
+    validation = patient.validation()
+    project = validation.project if validation is not None else None
+    if project is None or project.settings.online_store.kind == "embedded":
+        is_running = project is not None and EmbeddedServer(project.root, project.environment).is_running()
+        state = "it runs" if is_running else "`mart sync` starts it"
+        return DoctorCheck(name, True, f"embedded, {executable()}; {state}")
+    store = RedisStore(address_of(project.settings.mart, project.settings.online_store), retries=1)
+    try:
+        text, found = described(store), list(problems(store))
+    finally:
+        store.close()
+    return DoctorCheck(name, not found, text, "; ".join(found))
+
+
 def _local_warehouse(patient: Patient) -> Path | None:
     validation = patient.validation()
     uri = validation.project.settings.warehouse_uri if validation is not None and validation.project else None
@@ -237,4 +258,5 @@ CHECKS: dict[str, Callable[[str, Patient], DoctorCheck]] = {
     "delta": check_delta,
     "delta without spark": check_delta_rs,
     "mart": check_mart,
+    "online store": check_online_store,
 }

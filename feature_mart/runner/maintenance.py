@@ -15,6 +15,7 @@ from feature_mart.history.optimize import Contents, Optimized, optimize
 from feature_mart.history.pins import Needs, pins
 from feature_mart.history.vacuum import SAFE_AGE, Rules, Vacuumed, vacuum
 from feature_mart.read.conform import FILE
+from feature_mart.runner.online import Online
 from feature_mart.runner.workspace import Event, Workspace
 from feature_mart.write.view import statistics_columns
 
@@ -32,6 +33,7 @@ def vacuum_tables(
     Raises:
         UsageError: there is no such view or source, or its table is not the mart's, or not on a local disk.
         TableError: a training set does not say what it needs, or a table cannot be read or cleaned.
+        OnlineStoreUnavailable: the online store cannot be asked which versions it needs.
     """
     retention = _retentions(workspace.project)
     chosen = tables_of(workspace.project, names)
@@ -41,7 +43,12 @@ def vacuum_tables(
     _require_local(workspace, "vacuum", instead)
     views = [*workspace.project.views.values(), *workspace.project.tiles.values()]
     now = workspace.now()
-    needed = pins(Needs(workspace.tables, views, lambda name: retention.get(name, _DEFAULT), now))
+    online = Online(workspace)
+    try:
+        published = online.pinned_versions()
+    finally:
+        online.close()
+    needed = pins(Needs(workspace.tables, views, lambda name: retention.get(name, _DEFAULT), now, published))
     found: list[dict[str, Any]] = []
     for name in chosen:
         rules = Rules(retention.get(name, _DEFAULT), now, SAFE_AGE if safe_age is None else safe_age)

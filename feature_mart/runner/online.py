@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean, listed
 from feature_mart.errors import TableError, UsageError
-from feature_mart.online.address import StoreAddress
+from feature_mart.online.address import address_of
 from feature_mart.online.embedded import EmbeddedServer
 from feature_mart.online.lookup import EntityRows, Lookup, Part
 from feature_mart.online.publication import LEASE_MS, Busy, live_control, progress_field, retire, roll_back
@@ -45,11 +45,7 @@ class Online:
             else None
         )
         self._address = (
-            StoreAddress(
-                settings.mart,
-                tuple(node.reveal() for node in settings.online_store.nodes),
-                str(settings.online_store),
-            )
+            address_of(settings.mart, settings.online_store)
             if self._server is None
             else self._server.address(settings.mart)
         )
@@ -259,8 +255,15 @@ class Online:
         """Ends the embedded server; see `FeatureStore.stop_online`."""
         if self._server is None:
             raise UsageError(f"the online store ({self._address.shown}) is no server of the mart's own, and goes on.")
-        self._lookups = None
+        self.close()
         return self._server.stop()
+
+    def close(self) -> None:
+        """Ends the connections; the next call opens new ones."""
+        self._lookups = None
+        if "_store" in self.__dict__:
+            self._store.close()
+            del self._store
 
     def pinned_versions(self) -> dict[str, list[tuple[str, int]]]:
         """By view the versions that are live, or that a rollback would make live, each with its table's id.

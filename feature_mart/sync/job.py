@@ -19,7 +19,7 @@ from feature_mart.online.publication import OnlineView, Publication, has_all_mar
 from feature_mart.online.records import Control, Snapshot, schema_text
 from feature_mart.online.redis_store import RedisStore
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, iso, parse_instant
-from feature_mart.sync.candidates import Base, candidate_keys, latest_of
+from feature_mart.sync.candidates import MOST_ROWS, Base, candidate_keys, latest_of
 from feature_mart.sync.snapshot import EARLIEST_MICROS, SnapshotRows, snapshot_rows
 from feature_mart.sync.write import Pushed, push_keys
 
@@ -204,7 +204,7 @@ def _step(store: RedisStore, target: SyncTarget, wanted: _Wanted, live: Control 
         return _Step(None, None, files)
     keys = None
     if files is not None:
-        keys = candidate_keys(target.table, files, _base(live), target.version.version, wanted.rows)
+        keys = candidate_keys(target.table, files, _base(live), target.version.version, wanted.rows, MOST_ROWS)
     if keys is None and _before(target, live) is None:
         return _Step(None, None, files)
     return _Step(live, keys, files)
