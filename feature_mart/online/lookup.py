@@ -19,6 +19,7 @@ from feature_mart.definitions.problems import listed
 from feature_mart.errors import OnlineStoreError, UsageError
 from feature_mart.online.cells import payload_at
 from feature_mart.online.keys import SEPARATOR, lane_of, writer_of
+from feature_mart.online.payload import Row
 from feature_mart.online.publication import control_field
 from feature_mart.online.records import Control
 from feature_mart.online.redis_store import Command, RedisStore
@@ -71,17 +72,48 @@ class _Live:
 
 
 @dataclass(frozen=True)
+class _Reader:
+    """What is read of one view for one request, worked out once."""
+
+    live: _Live
+    features: tuple[tuple[int, str], ...]
+    defaults: Mapping[int, Any]
+
+    @classmethod
+    def of(cls, part: Part, live: _Live) -> _Reader:
+        places = {name: at for at, name in enumerate(live.features)}
+        return cls(
+            live,
+            tuple((places[name], output) for name, output in part.features.items()),
+            {places[name]: value for name, value in live.defaults.items()},
+        )
+
+    def answer(self, cells: Sequence[bytes | None], now: datetime, micros: int) -> ViewAnswer:
+        """What the cells of some entities say now (``micros``: the same, since 1970)."""
+        snapshot = self.live.control.live
+        epoch, decoded = snapshot.epoch, snapshot.payload_layout.decoded
+        rows: list[Row | None] = []
+        for cell in cells:
+            payload = None if cell is None else payload_at(cell, epoch)
+            rows.append(None if payload is None else decoded(*payload))
+        bound = None if snapshot.ttl is None else micros - snapshot.ttl
+        allowed = snapshot.freshness
+        is_stale = allowed is not None and now - self.live.known_until > allowed * MICROSECOND
+        return ViewAnswer(snapshot, self.features, rows, bound, is_stale, self.defaults)
+
+
+@dataclass(frozen=True)
 class _Group:
     """Parts that are read with one command for each entity row: they share the entity and where its keys stand."""
 
     entity: str
     columns: tuple[str, ...]
     kinds: tuple[str, ...]
-    parts: tuple[tuple[Part, _Live], ...]
+    readers: tuple[_Reader, ...]
 
     @cached_property
     def fields(self) -> tuple[str, ...]:
-        return tuple(live.control.field for _, live in self.parts)
+        return tuple(reader.live.control.field for reader in self.readers)
 
     @cached_property
     def writers(self) -> list[tuple[str, str, Callable[[Any], str]]]:
@@ -111,6 +143,7 @@ class _Plan:
     """How a request is sent, as long as ``records`` are what is stored."""
 
     groups: tuple[_Group, ...]
+    columns: tuple[str, ...]
     fields: tuple[str, ...]
     records: list[bytes | None]
 
@@ -154,17 +187,16 @@ class Lookup:
 
     def _planned(self, resolve: Resolve) -> _Plan:
         parts = resolve(lambda view: self._live(view).features)
-        together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[tuple[Part, _Live]]] = {}
+        together: dict[tuple[str, tuple[str, ...], tuple[str, ...]], list[_Reader]] = {}
         for part in parts:
-            live = self._live(part.view)
-            control = live.control
+            control = self._live(part.view).control
             columns = tuple(part.join_keys[key] for key in control.keys)
-            together.setdefault((control.entity, columns, tuple(control.keys.values())), []).append((part, live))
-        groups = tuple(
-            _Group(entity, columns, kinds, tuple(found)) for (entity, columns, kinds), found in together.items()
-        )
+            shared = (control.entity, columns, tuple(control.keys.values()))
+            together.setdefault(shared, []).append(_Reader.of(part, self._live(part.view)))
+        groups = tuple(_Group(*shared, readers=tuple(readers)) for shared, readers in together.items())
+        columns = tuple(dict.fromkeys(column for group in groups for column in group.columns))
         views = tuple(dict.fromkeys(part.view for part in parts))
-        return _Plan(groups, tuple(map(control_field, views)), [self._live(view).stored for view in views])
+        return _Plan(groups, columns, tuple(map(control_field, views)), [self._live(view).stored for view in views])
 
     def _live(self, view: str) -> _Live:
         if view not in self._lives:
@@ -202,12 +234,12 @@ class Lookup:
         return [[None if number is None else replies[number] for number in at] for at in places], records
 
     def _marks(self, plan: _Plan, lanes: Sequence[int]) -> list[Command]:
-        marks = [f"written:{live.control.field}" for group in plan.groups for _, live in group.parts]
+        marks = [f"written:{field}" for group in plan.groups for field in group.fields]
         return [("HMGET", self._store.fence(lane), *marks) for lane in lanes]
 
     def _require_marks(self, plan: _Plan, found: Sequence[Sequence[bytes | None]]) -> None:
         """Refuses a node that lacks writes of the live snapshot: a failover lost what it had acknowledged."""
-        lives = [live for group in plan.groups for _, live in group.parts]
+        lives = [reader.live for group in plan.groups for reader in group.readers]
         for marks in found:
             for live, mark in zip(lives, marks, strict=True):
                 if int(mark or 0) < live.control.live.epoch:
@@ -223,37 +255,19 @@ class Lookup:
         micros = (now - EPOCH) // MICROSECOND
         answers: list[ViewAnswer] = []
         for group, cells in zip(plan.groups, found, strict=True):
-            for at, (part, live) in enumerate(group.parts):
-                answers.append(_answer(part, live, [None if row is None else row[at] for row in cells], now, micros))
-        keys = tuple(dict.fromkeys(column for group in plan.groups for column in group.columns))
-        return OnlineResponse(rows, keys, answers)
-
-
-def _answer(part: Part, live: _Live, cells: Sequence[bytes | None], now: datetime, micros: int) -> ViewAnswer:
-    snapshot, layout = live.control.live, live.control.live.payload_layout
-    epoch, decoded = snapshot.epoch, layout.decoded
-    rows = []
-    for cell in cells:
-        payload = None if cell is None else payload_at(cell, epoch)
-        rows.append(None if payload is None else decoded(*payload))
-    places = {name: at for at, name in enumerate(live.features)}
-    return ViewAnswer(
-        snapshot,
-        [(places[name], output) for name, output in part.features.items()],
-        rows,
-        None if snapshot.ttl is None else micros - snapshot.ttl,
-        snapshot.freshness is not None and now - live.known_until > snapshot.freshness * MICROSECOND,
-        {places[name]: value for name, value in live.defaults.items()},
-    )
+            for at, reader in enumerate(group.readers):
+                own = [None if row is None else row[at] for row in cells]
+                answers.append(reader.answer(own, now, micros))
+        return OnlineResponse(rows, plan.columns, answers)
 
 
 def _require_columns(plan: _Plan, rows: EntityRows) -> None:
-    needed = dict.fromkeys(column for group in plan.groups for column in group.columns)
     for number, row in enumerate(rows):
-        for column in needed:
+        for column in plan.columns:
             if column not in row:
                 raise UsageError(
-                    f"entity row {number} lacks the key {column}. Needed: {listed(needed)}; found: {listed(list(row))}."
+                    f"entity row {number} lacks the key {column}. Needed: {listed(plan.columns)}; found: "
+                    f"{listed(list(row))}."
                 )
 
 

@@ -72,8 +72,8 @@ class Control:
     held_since: str | None = None
 
     def to_bytes(self) -> bytes:
-        """As it is stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        """As it is stored. The order of keys means something: it is that of their values in a key's text."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Control:
@@ -119,7 +119,7 @@ class Progress:
 
     def to_bytes(self) -> bytes:
         """As it is stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Progress:
