@@ -43,6 +43,11 @@ FILES = {
           parts: {description: Its value in parts.}
         """,
 }
+SERVICES = f"""
+    feature_services:
+      churn_v1: {{description: Churn., owner: ml@example.com, features: ["{VIEW}:amount"]}}
+      churn_v2: {{description: Churn., owner: ml@example.com, features: ["{VIEW}:order_no", "{VIEW}:amount"]}}
+    """
 SPINE = pd.DataFrame(
     {
         "customer_id": [1, 2, 1, 9],
@@ -297,6 +302,46 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
         refused = mart(damaged, *arguments, *wrong)
         assert refused.exit_code == 2
         assert told in refused.stderr
+
+
+def test_two_arms_over_one_spine(damaged: Path, spark: SparkSession) -> None:
+    write_files(damaged, {"metadata/feature_services.yml": SERVICES})
+    store = opened(damaged, spark)
+    other = {"other": {"customer_id": "customer_id"}}
+    asked = {"control": "churn_v1", "candidate": ["churn_v2", f"{VIEW}@other:order_no"]}
+    job = store.get_historical_features(SPINE, asked, join_keys=other)
+    # The view that both have is joined once, and so is the feature of it that both have.
+    assert [(view.how.alias, dict(view.how.features)) for view in job.views] == [
+        (None, {"amount": ("control__amount", "candidate__amount"), "order_no": ("candidate__order_no",)}),
+        ("other", {"order_no": ("candidate__other__order_no",)}),
+    ]
+    rows = job.to_arrow()
+    for arm, features in asked.items():
+        keys = other if arm == "candidate" else None
+        alone = store.get_historical_features(SPINE, features, join_keys=keys).to_arrow()
+        assert rows.select([*SPINE.columns, *job.arms[arm]]).rename_columns(alone.column_names) == alone
+    assert job.describe().loc["control__amount"].equals(job.describe().loc["candidate__amount"])
+    arguments = ["--service", "control=churn_v1", "--service", "candidate=churn_v2", f"candidate={VIEW}@other:order_no"]
+    SPINE.to_csv(damaged / "spine.csv", index=False)
+    made = mart(damaged, "create", "arms", "--spine", str(damaged / "spine.csv"), *arguments)
+    assert made.exit_code == 0, made.output
+    found = store.training_set("arms")
+    assert found.to_arrow().select([name for arm in job.arms.values() for name in arm]) == rows.select(
+        [name for arm in job.arms.values() for name in arm]
+    )
+    assert found.manifest["services"] == ["churn_v1", "churn_v2"]
+    assert found.manifest["arms"]["control"] == {
+        "asked": ["churn_v1"],
+        "services": ["churn_v1"],
+        "columns": ["control__amount"],
+    }
+    assert found.verify().is_equal
+    assert "asked    control: churn_v1 (1 column)\n" in mart(damaged, "show", "arms").stdout
+    refused = mart(damaged, "create", "more", "--spine", "spine.csv", "--service", "a=churn_v1", "--features", VIEW)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"Error: {VIEW} is of no arm, and others are: a. Write ARM={VIEW}, or no arm at all.\n",
+    )
 
 
 def test_a_manifest_is_attached_to_a_run_of_mlflow(

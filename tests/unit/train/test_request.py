@@ -57,7 +57,11 @@ def columns_of(view: FeatureView) -> Sequence[str]:
 
 
 def short(requests: Sequence[ViewRequest]) -> list[tuple[str, str | None, dict[str, str], dict[str, str]]]:
-    return [(one.view.name, one.alias, dict(one.features), dict(one.join_keys)) for one in requests]
+    columns = [{name: column for name, [column] in one.features.items()} for one in requests]
+    return [
+        (one.view.name, one.alias, features, dict(one.join_keys))
+        for one, features in zip(requests, columns, strict=True)
+    ]
 
 
 OWN = {"customer_id": "customer_id"}
