@@ -333,6 +333,36 @@ class FeatureStore:
             as_of=_moment(as_of),
         )
 
+    def create_training_set(
+        self,
+        name: str,
+        entity_df: EntityRows,
+        features: Wanted | Mapping[str, Wanted],
+        full_feature_names: bool = False,
+        *,
+        join_keys: Mapping[str, Mapping[str, str]] | None = None,
+        versions: Mapping[str, int] | None = None,
+        as_of: Moment | None = None,
+    ) -> dict[str, Any]:
+        """What `get_historical_features` gives, kept as a training set: its manifest. What is done is told meanwhile.
+
+        Raises:
+            UsageError: the name is taken or cannot be one, which is said before the spine is read; or as above.
+            MartError: as above.
+        """
+        from feature_mart.runner.training_sets import create_training_set
+
+        return create_training_set(
+            self._workspace,
+            name,
+            entity_df,
+            features,
+            join_keys=join_keys,
+            full_feature_names=full_feature_names,
+            versions=versions,
+            as_of=_moment(as_of),
+        )
+
     def training_sets(self) -> Sequence[dict[str, Any]]:
         """The manifests of all training sets that are kept, by name. Needs no Spark with a warehouse."""
         from feature_mart.train.manifests import manifests
@@ -356,7 +386,9 @@ class FeatureStore:
             UsageError: there is none of that name.
             TableError: the table that keeps it is damaged.
         """
-        return self.training_set(name).verify()
+        from feature_mart.runner.training_sets import verify_training_set
+
+        return verify_training_set(self._workspace, name)
 
     def vacuum(
         self, *names: str, dry_run: bool = False, orphans_older_than: timedelta | None = None

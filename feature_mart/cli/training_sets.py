@@ -55,7 +55,8 @@ def create(ctx: click.Context, name: str, spine: str, as_json: bool, **asked: An
         store = open_store(ctx, on_event=progress)
         try:
             _require_services(store, [name.rpartition("=")[2] for name in asked["services"]])
-            job = store.get_historical_features(
+            manifest = store.create_training_set(
+                name,
                 _spine(store, spine),
                 _by_arm([*asked["services"], *asked["features"], *asked["references"]]),
                 asked["full_feature_names"],
@@ -63,7 +64,6 @@ def create(ctx: click.Context, name: str, spine: str, as_json: bool, **asked: An
                 versions=versions,
                 as_of=asked["as_of"],
             )
-            manifest = job.save(name)
         finally:
             store.stop()
     if as_json:

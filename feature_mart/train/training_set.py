@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,15 +55,18 @@ class TrainingSet:
 
         return to_pandas(self.to_arrow())
 
-    def verify(self) -> Verified:
+    def verify(self, on_step: Callable[[str], None] | None = None) -> Verified:
         """Makes it again from the versions in its manifest, and compares the two to the last bit.
+
+        Args:
+            on_step: is told what was found so far.
 
         Raises:
             TableError: the table that keeps it is damaged.
         """
-        from feature_mart.train.verify import verify
+        from feature_mart.train.verify import quiet, verify
 
-        return verify(self.name, self.tables, self.tables.session(), self.changes)
+        return verify(self.name, self.tables, self.tables.session(), self.changes, on_step or quiet)
 
     def log_to_mlflow(self, run: Run | str) -> None:
         """Attaches the manifest to a run, at the tracking server that MLflow is set to (extra ``mlflow``).

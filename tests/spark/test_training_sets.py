@@ -114,7 +114,14 @@ def test_it_is_made_again_from_the_versions_that_it_names(saved: Path, spark: Sp
         "changes": (),
     }
     assert found.to_spark_df().columns == [*SPINE.columns, "order_no", "amount", "parts"]
-    assert mart(saved, "verify", NAME).stdout == f"{NAME}: 4 rows made again, equal to the last bit\n"
+    result = mart(saved, "verify", NAME)
+    assert result.stdout == f"{NAME}: 4 rows made again, equal to the last bit\n"
+    told = [" ".join(line.split()) for line in result.stderr.splitlines()]
+    assert told[-3:-1] == [
+        f"… {NAME} making 4 rows again: {VIEW} v0",
+        f"{NAME} the rows that are kept are those that were saved",
+    ]
+    assert told[-1].startswith(f"✓ {NAME} equal to the last bit (")
 
 
 def test_a_manifest_is_plain_data_that_tells_what_it_was_made_from(saved: Path, spark: SparkSession) -> None:
@@ -256,6 +263,18 @@ def test_a_name_that_is_taken_or_none_loses_nothing(saved: Path, spark: SparkSes
     assert DeltaTable(str(saved / "warehouse" / TABLE)).version() == 0
 
 
+@pytest.mark.parametrize(("name", "told"), [(NAME, f"there is a training set {NAME} already"), ("Jan", "'Jan' is no")])
+def test_a_name_that_cannot_be_had_is_refused_before_the_spine_is_read(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    def refuse(*_: Any) -> SparkSession:
+        raise AssertionError("Spark is started")
+
+    monkeypatch.setattr("feature_mart.delta.lazy.LazySession.__call__", refuse)
+    refused = mart(saved, "create", name, "--spine", "nowhere.csv", "--features", VIEW)
+    assert (refused.exit_code, refused.stderr.count(told)) == (2, 1)
+
+
 def test_a_spine_without_rows(damaged: Path, spark: SparkSession) -> None:
     store = opened(damaged, spark)
     manifest = store.get_historical_features(SPINE.head(0), VIEW).save("nobody")
@@ -293,8 +312,12 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
     assert made.stdout.startswith(f"by_hand: 4 rows with 2 features, from {VIEW} v0\ndigest ")
     assert mart(damaged, "verify", "by_hand").exit_code == 0
     assert "customer_id in buyer" in mart(damaged, "show", "by_hand").stdout
-    again = mart(damaged, *arguments, *more)
-    assert (again.exit_code, again.stderr.count("there is a training set by_hand already")) == (2, 1)
+    lines = [" ".join(line.split()) for line in made.stderr.splitlines()]
+    assert lines[-3:-1] == [
+        "… by_hand reading the spine: spine.csv",
+        f"by_hand joining 4 rows with 2 features: {VIEW} v0",
+    ]
+    assert lines[-1].startswith("✓ by_hand saved 4 rows (")
     for wrong, told in (
         (["--join-key", "buyer=buyer"], "--join-key 'buyer=buyer': write ALIAS.KEY=COLUMN"),
         (["--service", "churn"], "--service 'churn': there is no such feature service. Known: (none)."),
