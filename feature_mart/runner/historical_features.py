@@ -16,6 +16,7 @@ from feature_mart.errors import UsageError
 from feature_mart.records import iso
 from feature_mart.runner.workspace import Workspace
 from feature_mart.train.arms import understood
+from feature_mart.train.defaults import require_fitting
 from feature_mart.train.job import RetrievalJob
 from feature_mart.train.join import PinnedView
 from feature_mart.train.joined_view import JoinedView
@@ -55,6 +56,8 @@ def historical_features(
     for request in requests:
         table, version = tables.table(request.view.name), pinned[request.view.name].version
         _require_columns(request.view, table, version, request.features)
+        kinds = table.columns(version)
+        require_fitting(request.view, {name: kinds[name] for name in request.features}, version)
         joined.append(PinnedView(JoinedView.of(request), table, version))
 
     def table_of(name: str) -> Table | None:

@@ -322,6 +322,22 @@ def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path:
         FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features(given, "shops")
 
 
+def test_a_default_that_the_table_cannot_hold_is_named_before_the_spine_is_read(
+    mart: Mart, spark: SparkSession, tmp_path: Path
+) -> None:
+    """No file tells the type of ``part + 1``."""
+    root = Path(shutil.copytree(mart.root, tmp_path / "copy"))
+    path = root / "metadata/feature_views/wide.yml"
+    path.write_text(path.read_text().replace("description: A value.", "description: A value.\n    default: x"))
+    with pytest.raises(UsageError) as told:
+        FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features("nowhere.csv", "wide:w001")
+    assert told.value.message == (
+        "the default of wide:w001 is 'x' (metadata/feature_views/wide.yml:4), but the feature is bigint at version 0, "
+        "in which that is no value. Allowed: whole numbers from -9223372036854775808 to 9223372036854775807. Correct "
+        "the default, or remove it."
+    )
+
+
 @pytest.mark.parametrize("way", ["few", "by Spark"])
 def test_files_that_go_between_request_and_join_are_named(
     mart: Mart, spark: SparkSession, tmp_path: Path, way: str
