@@ -95,10 +95,6 @@ def _references(project: Project, items: Iterable[str]) -> Iterable[str]:
         service = project.services.get(item)
         if service is None:
             yield item
-        elif item in project.views:
-            raise UsageError(
-                f"{item} is a feature view and a feature service ({service.file}:{service.line}). Rename the service."
-            )
         else:
             yield from service.features
 
