@@ -1,4 +1,4 @@
-"""`mart training-set`: make, list, show and verify training sets."""
+"""`mart training-set`: make, list, show, verify and drop training sets."""
 
 from __future__ import annotations
 
@@ -260,7 +260,21 @@ def _example(example: Mapping[str, Any]) -> str:
     return f"spine row {example['spine_row']} ({keys}): {values or example['found']}"
 
 
-for _command in (create, list_sets, show, verify):
+@mart_command("drop")
+@click.argument("name")
+def drop(ctx: click.Context, name: str) -> None:
+    """Remove the training set NAME for good, without asking. The versions that it needed may be vacuumed then."""
+    store = open_store(ctx)
+    try:
+        freed = store.training_set(name).drop()
+    finally:
+        store.stop()
+    versions = listed([f"{view} v{version}" for view, version in freed])
+    told = f"no training set needs any more: {versions}" if freed else "other training sets need the same versions"
+    click.echo(f"{name}: dropped; {told}")
+
+
+for _command in (create, list_sets, show, verify, drop):
     training_set.add_command(_command)
 
 COMMANDS = {"training-set": training_set}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.tables import Tables
 from feature_mart.errors import UsageError
-from feature_mart.train.manifests import SAVED, table_of_set
+from feature_mart.train.manifests import SAVED, drop, table_of_set
 
 # What reads rows is imported when rows are read: `mart training-set show` needs none.
 if TYPE_CHECKING:
@@ -67,6 +67,18 @@ class TrainingSet:
         from feature_mart.train.verify import quiet, verify
 
         return verify(self.name, self.tables, self.tables.session(), self.changes, on_step or quiet)
+
+    def drop(self) -> list[tuple[str, int]]:
+        """Removes it for good: the versions that it needed may be vacuumed, and its name can be used again.
+
+        Returns:
+            The versions, each with its view, that no training set needs any more.
+
+        Raises:
+            UsageError: it is gone already, or the tables are not on a local disk.
+            TableError: files cannot be removed.
+        """
+        return drop(self.name, self.tables)
 
     def log_to_mlflow(self, run: Run | str) -> None:
         """Attaches the manifest to a run, at the tracking server that MLflow is set to (extra ``mlflow``).

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
-from feature_mart import FeatureStore, UsageError
+from feature_mart import FeatureStore, TableError, UsageError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
 from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
@@ -325,6 +325,41 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
         refused = mart(damaged, *arguments, *wrong)
         assert refused.exit_code == 2
         assert told in refused.stderr
+
+
+def test_a_set_that_is_dropped_needs_no_version_and_gives_its_name_back(damaged: Path, spark: SparkSession) -> None:
+    store = opened(damaged, spark)
+    store.get_historical_features(SPINE.head(1), f"{VIEW}:amount", versions={VIEW: 0}).save("other")
+
+    def reasons() -> set[str]:
+        [told] = store.vacuum(VIEW, dry_run=True)
+        return {why for pinned in told["pinned"] for why in pinned["why"] if why.startswith("training set")}
+
+    assert reasons() == {f"training set {NAME}", "training set other"}
+    missing = mart(damaged, "drop", "orders_jam")
+    assert (missing.exit_code, missing.stderr.count(f"Did you mean {NAME}?")) == (2, 1)
+    assert mart(damaged, "drop", NAME).stdout == f"{NAME}: dropped; other training sets need the same versions\n"
+    assert reasons() == {"training set other"}
+    assert [manifest["name"] for manifest in store.training_sets()] == ["other"]
+    assert mart(damaged, "drop", "other").stdout == f"other: dropped; no training set needs any more: {VIEW} v0\n"
+    assert reasons() == set()
+    assert not list((damaged / "warehouse").glob("training_set__*"))
+    for command in ("show", "verify", "drop"):
+        gone = mart(damaged, command, NAME)
+        assert (gone.exit_code, gone.stderr.count("there is no training set 'orders_jan'. Known: (none).")) == (2, 1)
+    store.get_historical_features(SPINE, VIEW).save(NAME)
+    again = store.training_set(NAME)
+    assert [view["version"] for view in again.manifest["views"]] == [1]
+    assert again.to_df()["amount"].tolist() == [5.0, 7.5, 99.0, 0.0]
+    assert again.drop() == [(VIEW, 1)]
+
+
+def test_a_drop_that_cannot_be_finished_is_told(damaged: Path, spark: SparkSession) -> None:
+    found = opened(damaged, spark).training_set(NAME)
+    (damaged / "warehouse" / TABLE / "_dropped_log").write_text("in the way")
+    with pytest.raises(TableError, match=f"table {TABLE} cannot be removed as a whole: .* by hand"):
+        found.drop()
+    assert found.verify().is_equal
 
 
 def test_two_arms_over_one_spine(damaged: Path, spark: SparkSession) -> None:
