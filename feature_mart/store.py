@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from feature_mart.runner.verify import Verification
     from feature_mart.sync.verify import OnlineVerified
     from feature_mart.train.job import RetrievalJob
+    from feature_mart.train.request import Wanted
     from feature_mart.train.spine import EntityRows
     from feature_mart.train.training_set import TrainingSet
     from feature_mart.train.verify import Verified
@@ -290,7 +291,7 @@ class FeatureStore:
     def get_historical_features(
         self,
         entity_df: EntityRows,
-        features: str | Sequence[str],
+        features: Wanted | Mapping[str, Wanted],
         full_feature_names: bool = False,
         *,
         join_keys: Mapping[str, Mapping[str, str]] | None = None,
@@ -306,8 +307,10 @@ class FeatureStore:
             entity_df: the spine, with the join keys and `event_timestamp`: a pandas, Arrow or Spark frame, a path to
                 csv, parquet or Delta, or the name of a table of the mart.
             features: ``view:feature``, ``view``, the name of a feature service, or a list of these. ``view@alias``
-                joins a view once more under another name.
-            full_feature_names: call columns ``view__feature``.
+                joins a view once more under another name. Or such by arm of an experiment, as in
+                ``{"control": "churn_v1", "candidate": ["churn_v2", "view:feature"]}``: what arms share is joined once,
+                and columns are called ``arm__feature``.
+            full_feature_names: call columns ``view__feature``, with arms ``arm__view__feature``.
             join_keys: by alias (or view), the column of the spine that holds a key of the view.
             versions: the version of a view to read, by number; default: those of the last completed run.
             as_of: read what the mart knew at that moment.
@@ -322,6 +325,36 @@ class FeatureStore:
 
         return historical_features(
             self._workspace,
+            entity_df,
+            features,
+            join_keys=join_keys,
+            full_feature_names=full_feature_names,
+            versions=versions,
+            as_of=_moment(as_of),
+        )
+
+    def create_training_set(
+        self,
+        name: str,
+        entity_df: EntityRows,
+        features: Wanted | Mapping[str, Wanted],
+        full_feature_names: bool = False,
+        *,
+        join_keys: Mapping[str, Mapping[str, str]] | None = None,
+        versions: Mapping[str, int] | None = None,
+        as_of: Moment | None = None,
+    ) -> dict[str, Any]:
+        """What `get_historical_features` gives, kept as a training set: its manifest. What is done is told meanwhile.
+
+        Raises:
+            UsageError: the name is taken or cannot be one, which is said before the spine is read; or as above.
+            MartError: as above.
+        """
+        from feature_mart.runner.training_sets import create_training_set
+
+        return create_training_set(
+            self._workspace,
+            name,
             entity_df,
             features,
             join_keys=join_keys,
@@ -353,7 +386,9 @@ class FeatureStore:
             UsageError: there is none of that name.
             TableError: the table that keeps it is damaged.
         """
-        return self.training_set(name).verify()
+        from feature_mart.runner.training_sets import verify_training_set
+
+        return verify_training_set(self._workspace, name)
 
     def vacuum(
         self, *names: str, dry_run: bool = False, orphans_older_than: timedelta | None = None

@@ -34,7 +34,7 @@ _COMMANDS: dict[str, tuple[str, str]] = {
     "query": ("feature_mart.cli.data", "Run a SELECT against the mart."),
     "sync": ("feature_mart.cli.online", "Publish views in the online store."),
     "online": ("feature_mart.cli.online", "See what is online, look features up, go back."),
-    "training-set": ("feature_mart.cli.training_sets", "Make, list, show and verify training sets."),
+    "training-set": ("feature_mart.cli.training_sets", "Make, list, show, verify and drop training sets."),
 }
 
 

@@ -1,4 +1,4 @@
-"""`mart training-set`: make, list, show and verify training sets."""
+"""`mart training-set`: make, list, show, verify and drop training sets."""
 
 from __future__ import annotations
 
@@ -30,8 +30,12 @@ def training_set() -> None:
 @click.argument("name")
 @click.argument("references", metavar="[REF]...", nargs=-1)
 @click.option("--spine", metavar="FILE|TABLE", required=True, help="The rows: csv, parquet, a Delta table, or a table.")
-@click.option("--features", metavar="REF", multiple=True, help="VIEW:FEATURE, VIEW or VIEW@ALIAS:FEATURE; repeatable.")
-@click.option("--service", "services", metavar="S", multiple=True, help="All features of a feature service.")
+@click.option(
+    "--features", metavar="[ARM=]REF", multiple=True, help="VIEW:FEATURE, VIEW or VIEW@ALIAS:FEATURE; repeatable."
+)
+@click.option(
+    "--service", "services", metavar="[ARM=]S", multiple=True, help="All features of a feature service; repeatable."
+)
 @click.option("--version", "versions", metavar="VIEW=N", multiple=True, help="Read this version of a view.")
 @click.option("--as-of", metavar="T", default=None, help="Read what the mart knew at this moment.")
 @click.option(
@@ -42,23 +46,24 @@ def training_set() -> None:
 def create(ctx: click.Context, name: str, spine: str, as_json: bool, **asked: Any) -> None:
     """Keep the rows of a spine with features as the training set NAME.
 
-    Features are joined as they were at each row's event_timestamp. REF is what --features takes, too.
+    Features are joined as they were at each row's event_timestamp. REF is what --features takes, too. With ARM=
+    before each of them, several choices of features are joined in one pass; columns are called ARM__FEATURE.
     """
     versions = parse_pairs(asked["versions"], "--version")
     join_keys = _join_keys(asked["pairs"])
     with Progress() as progress:
         store = open_store(ctx, on_event=progress)
         try:
-            _require_services(store, asked["services"])
-            job = store.get_historical_features(
+            _require_services(store, [name.rpartition("=")[2] for name in asked["services"]])
+            manifest = store.create_training_set(
+                name,
                 _spine(store, spine),
-                [*asked["services"], *asked["features"], *asked["references"]],
+                _by_arm([*asked["services"], *asked["features"], *asked["references"]]),
                 asked["full_feature_names"],
                 join_keys=join_keys,
                 versions=versions,
                 as_of=asked["as_of"],
             )
-            manifest = job.save(name)
         finally:
             store.stop()
     if as_json:
@@ -67,6 +72,22 @@ def create(ctx: click.Context, name: str, spine: str, as_json: bool, **asked: An
     rows, columns = counted(manifest["rows"], "row"), counted(len(manifest["features"]), "feature")
     click.echo(f"{name}: {rows} with {columns}, from {_versions(manifest)}")
     click.echo(f"digest {manifest['digest']}")
+
+
+def _by_arm(references: Sequence[str]) -> list[str] | dict[str, list[str]]:
+    """References as they are, or by arm where they are ``ARM=REF``."""
+    arms: dict[str, list[str]] = {}
+    for arm, is_named, reference in (reference.rpartition("=") for reference in references):
+        if is_named:
+            arms.setdefault(arm, []).append(reference)
+    if not arms:
+        return list(references)
+    without = [reference for reference in references if "=" not in reference]
+    if without:
+        raise UsageError(
+            f"{without[0]} is of no arm, and others are: {listed(arms)}. Write ARM={without[0]}, or no arm at all."
+        )
+    return arms
 
 
 def _require_services(store: FeatureStore, names: Sequence[str]) -> None:
@@ -167,10 +188,19 @@ def provenance_lines(manifest: Mapping[str, Any], changes: Sequence[str]) -> lis
         f"created  {manifest['created_at']}, git {_git(manifest) or 'unknown'}, engine {manifest['engine']}",
         f"rows     {manifest['rows']}, digest {manifest['digest']}",
         f"spine    {manifest['source']}: {', '.join(spine['columns'])}; digest {spine['digest']}",
-        f"asked    {', '.join(manifest['asked'])}{as_of}",
+        *_asked_lines(manifest, as_of),
     ]
     lines += [f"view     {_view_line(view)}" for view in manifest["views"]]
     return [*lines, *(f"changed  {change}" for change in changes)]
+
+
+def _asked_lines(manifest: Mapping[str, Any], as_of: str) -> list[str]:
+    if not manifest["arms"]:
+        return [f"asked    {', '.join(manifest['asked'])}{as_of}"]
+    return [
+        f"asked    {arm}: {', '.join(said['asked'])} ({counted(len(said['columns']), 'column')}){as_of}"
+        for arm, said in manifest["arms"].items()
+    ]
 
 
 def _view_line(view: Mapping[str, Any]) -> str:
@@ -230,7 +260,21 @@ def _example(example: Mapping[str, Any]) -> str:
     return f"spine row {example['spine_row']} ({keys}): {values or example['found']}"
 
 
-for _command in (create, list_sets, show, verify):
+@mart_command("drop")
+@click.argument("name")
+def drop(ctx: click.Context, name: str) -> None:
+    """Remove the training set NAME for good, without asking. The versions that it needed may be vacuumed then."""
+    store = open_store(ctx)
+    try:
+        freed = store.training_set(name).drop()
+    finally:
+        store.stop()
+    versions = listed([f"{view} v{version}" for view, version in freed])
+    told = f"no training set needs any more: {versions}" if freed else "other training sets need the same versions"
+    click.echo(f"{name}: dropped; {told}")
+
+
+for _command in (create, list_sets, show, verify, drop):
     training_set.add_command(_command)
 
 COMMANDS = {"training-set": training_set}

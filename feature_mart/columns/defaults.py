@@ -38,4 +38,6 @@ def _value(default: Any, kind: pa.DataType) -> Any:
         return moment if kind.tz is not None else moment.replace(tzinfo=None)
     if pa.types.is_nested(kind):
         raise ValueError("a default is a single value")
+    if pa.types.is_floating(kind):
+        return float(default)  # of a whole number, too, that no floating number is equal to
     return pa.scalar(default).cast(kind).as_py()

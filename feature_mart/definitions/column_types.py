@@ -8,10 +8,12 @@ from sqlglot import exp
 
 from feature_mart.definitions.problems import Invalid, Problems
 from feature_mart.definitions.project import FeatureView
-from feature_mart.definitions.spark_types import canonical_type
+from feature_mart.definitions.spark_types import base_type, canonical_type
 from feature_mart.definitions.sql_columns import relations
 from feature_mart.definitions.sql_rules import read_expression
 from feature_mart.definitions.sql_text import read_query
+from feature_mart.windows.functions import FUNCTIONS
+from feature_mart.windows.spec import Windows
 
 #: The types of an input's columns, as far as they are known.
 Lookup = Callable[[str], Mapping[str, str]]
@@ -22,10 +24,13 @@ _TRUTHS = (exp.EQ, exp.NullSafeEQ, exp.NEQ, exp.GT, exp.GTE, exp.LT, exp.LTE, ex
 
 def known_types(view: FeatureView, lookup: Lookup) -> dict[str, str]:
     """Column to canonical type: as the metadata declares it, else as the definition gives it for sure."""
-    found = {name: kind for name, kind in _given(view, lookup).items() if view.columns is None or name in view.columns}
-    given = {name.lower(): kind for name, kind in found.items()}
+    given = _given(view, lookup)
+    if view.windows is not None:
+        given = _of_windows(view.windows, view.keys, given)
+    found = {name: kind for name, kind in given.items() if view.columns is None or name in view.columns}
+    named = {name.lower(): kind for name, kind in found.items()}
     for name, expression in view.derived.items():
-        kind = _type_of(read_expression(expression)[0], given)
+        kind = _type_of(read_expression(expression)[0], named)
         if kind is not None:
             found[name] = kind
     declared = {feature.name: feature.type for feature in view.features.values() if feature.type is not None}
@@ -39,6 +44,17 @@ def _given(view: FeatureView, lookup: Lookup) -> _Types:
         return {}
     query = read_query(str(view.definition.path), view.definition.text, Problems())
     return {} if query is None else _of_query(query.tree, lookup, {})
+
+
+def _of_windows(windows: Windows, keys: _Types, events: _Types) -> _Types:
+    """The types of a windowed view's columns, from those of its events."""
+    kinds = {name.lower(): kind for name, kind in events.items()}
+    found = dict(keys)
+    for aggregation in windows.aggregations:
+        function, kind = FUNCTIONS[aggregation.function], kinds.get(aggregation.series.input.lower())
+        if kind is not None and (function.takes is None or base_type(kind) in function.takes):
+            found[aggregation.name] = function.result(kind)
+    return found
 
 
 def _of_query(node: exp.Expr, lookup: Lookup, known: Mapping[str, _Types]) -> _Types:

@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
 
+from feature_mart.definitions.default_values import allowed_values, fits
 from feature_mart.definitions.files.feature_views import FeatureEntry, FeatureViewFile
 from feature_mart.definitions.inputs import Place
 from feature_mart.definitions.mart_files import ReadFile
 from feature_mart.definitions.names import COLUMN_RULE, checked_column
 from feature_mart.definitions.problems import Invalid, Problems, listed, nearest
 from feature_mart.definitions.project import Deprecation, FeatureMetadata
-from feature_mart.definitions.spark_types import INTEGRAL, NUMERIC, base_type
-
-_TEXT_TYPES = ("string", "char", "varchar")
-_DATED_TYPES = ("date", "timestamp", "timestamp_ntz")
+from feature_mart.definitions.spark_types import NUMERIC, base_type
 
 
 @dataclass(frozen=True)
@@ -146,17 +143,20 @@ def _check_rules(entry: FeatureEntry, place: Place) -> None:
                 (key,), f"a {entry.type} has no {key}", allowed=listed(NUMERIC), fix="remove it, or correct the type"
             )
     for at, value in enumerate(entry.allowed_values or ()):
-        if not _suits(value, kind):
+        if entry.type is not None and not fits(value, entry.type):
             found = place.written("allowed_values", at)
             place.tell(
                 ("allowed_values", at),
                 f"found {found}, which is no {entry.type}",
                 found=found,
+                allowed=allowed_values(entry.type),
                 fix=f"write values of the type {entry.type}",
             )
-    if entry.default is not None:
+    if entry.default is not None and entry.type is not None and not fits(entry.default, entry.type):
+        refuse_default(place, entry.type)
+    elif entry.default is not None:
         found = place.written("default")
-        broken = _broken_by_default(entry, kind)
+        broken = _broken_by_default(entry)
         if broken:
             place.tell(
                 ("default",),
@@ -166,10 +166,16 @@ def _check_rules(entry: FeatureEntry, place: Place) -> None:
             )
 
 
-def _broken_by_default(entry: FeatureEntry, kind: str | None) -> str:
+def refuse_default(place: Place, kind: str) -> None:
+    """Tell that the default of the feature at ``place`` is no value of its type."""
+    found = place.written("default")
+    message = f"found {found}, which is no {kind}"
+    fix = "choose a default of the feature's type, or remove it"
+    place.tell(("default",), message, found=found, allowed=allowed_values(kind), fix=fix)
+
+
+def _broken_by_default(entry: FeatureEntry) -> str:
     default = entry.default
-    if not _suits(default, kind):
-        return f"is no {entry.type}"
     is_bounded = entry.minimum is not None or entry.maximum is not None
     is_number = isinstance(default, (int, float)) and not isinstance(default, bool)
     if is_bounded and not is_number:
@@ -181,18 +187,3 @@ def _broken_by_default(entry: FeatureEntry, kind: str | None) -> str:
     if entry.allowed_values is not None and default not in entry.allowed_values:
         return f"is none of the allowed values {listed(map(str, entry.allowed_values))}"
     return ""
-
-
-def _suits(value: Any, kind: str | None) -> bool:
-    """Whether a value of a YAML file can be a value of a Spark type."""
-    if kind is None:
-        return True
-    if kind == "boolean":
-        return isinstance(value, bool)
-    if kind in INTEGRAL:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind in NUMERIC:
-        return isinstance(value, (int, float)) and not isinstance(value, bool)
-    if kind in _TEXT_TYPES or kind in _DATED_TYPES:
-        return isinstance(value, str)
-    return False

@@ -9,11 +9,9 @@ from typing import Any
 
 from feature_mart.definitions.problems import did_you_mean
 from feature_mart.definitions.project import FeatureView
-from feature_mart.definitions.spark_types import INTEGRAL, base_type
+from feature_mart.definitions.spark_types import BITS, INTEGRAL, base_type
 from feature_mart.errors import UsageError
 from feature_mart.records import as_utc, parse_instant
-
-_BITS = dict(zip(INTEGRAL, (8, 16, 32, 64), strict=True))
 
 
 def key_values(view: FeatureView, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,7 +41,7 @@ def key_value(name: str, kind: str, given: Any) -> Any:
     read = _integer if base in INTEGRAL else _READERS.get(base, str)
     try:
         value = read(given)
-        if base in _BITS and not -(1 << _BITS[base] - 1) <= value < 1 << _BITS[base] - 1:
+        if base in BITS and not -(1 << BITS[base] - 1) <= value < 1 << BITS[base] - 1:
             raise ValueError
     except (ValueError, TypeError, InvalidOperation) as error:
         raise UsageError(f"the key {name} is {kind}, and {given!r} is none.") from error

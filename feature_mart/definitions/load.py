@@ -15,7 +15,15 @@ from feature_mart.definitions.inputs import Place, read_entities, read_sources
 from feature_mart.definitions.logic import LogicReader
 from feature_mart.definitions.mart_files import MartFiles, ReadFile, chosen_environment, read_mart_files
 from feature_mart.definitions.problems import Problem, Problems, listed, nearest
-from feature_mart.definitions.project import FeatureView, Pipeline, Project, Settings, SparkSettings, Validation
+from feature_mart.definitions.project import (
+    FeatureService,
+    FeatureView,
+    Pipeline,
+    Project,
+    Settings,
+    SparkSettings,
+    Validation,
+)
 from feature_mart.definitions.references import check_deprecations, read_services, read_unit_tests
 from feature_mart.definitions.sql_memo import SqlMemo, memo_file
 from feature_mart.definitions.views import DeclaredView, Surroundings, assemble_view
@@ -116,6 +124,7 @@ class _Assembly:
         self._check_leaks(around.views)
         self._check_unused()
         services = read_services(self.files, around.views, self.known_views, self.problems)
+        self._check_service_names(services)
         unit_tests = read_unit_tests(self.files, around.views, self.sources, self.known_views, self.problems)
         check_deprecations(around.views, self.known_views, self.problems)
         settings = self._settings()
@@ -274,6 +283,17 @@ class _Assembly:
                 from feature_mart.definitions.python_leaks import check_joins
 
                 check_joins(logic.transform, timed, self.problems)
+
+    def _check_service_names(self, services: Mapping[str, FeatureService]) -> None:
+        """A request names services and views alike, so no name may be both."""
+        for name, service in services.items():
+            if name in self.declared:
+                view = self.declared[name].place
+                message = f"found the feature service {name}, which is the name of a feature view too, in "
+                where = f"{view.file}:{view.line_of('name')}"
+                key = f"feature_services.{name}"
+                fix = "name one of the two otherwise"
+                self.problems.add(Problem(service.file, service.line, key, message + where, name, fix=fix))
 
     def _check_unused(self) -> None:
         if not self.known_views.is_complete:

@@ -58,7 +58,8 @@ ALLOWED = (
 )
 NESTED = ("array", "map", "struct")
 NUMERIC = ("tinyint", "smallint", "int", "bigint", "float", "double", "decimal")
-INTEGRAL = ("tinyint", "smallint", "int", "bigint")
+BITS = {"tinyint": 8, "smallint": 16, "int": 32, "bigint": 64}
+INTEGRAL = tuple(BITS)
 _TOKEN = re.compile(r"\s*(?:([A-Za-z_][A-Za-z0-9_]*|[0-9]+|`[^`]+`|'[^']*')|([<>(),:]))")
 
 

@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Literal
 
 from feature_mart.definitions.checks import read_checks, report_unknown, used_by_expression
+from feature_mart.definitions.defaults import check_defaults, types_in_files
 from feature_mart.definitions.features import Documented, document_features
 from feature_mart.definitions.files.feature_views import FeatureViewFile
 from feature_mart.definitions.files.pipelines import AVAILABLE_AT_CREATION, FeatureViewEntry, PipelineFile
@@ -53,6 +54,13 @@ class Surroundings:
         producer = self.views.get(name) or self.sources.get(name)
         return None if producer is None else producer.columns
 
+    def types(self, name: str) -> Mapping[str, str]:
+        """The types of the columns of a source or view, as far as the files tell them."""
+        source, view = self.sources.get(name), self.views.get(name)
+        if source is not None:
+            return source.schema if source.is_ingested else {}
+        return {} if view is None else types_in_files(view, self.types, self.memo)
+
     def created(self, name: str | None) -> str | None:
         """The created timestamp of a source or view that is taken as it is."""
         producer = self.views.get(name or "") or self.sources.get(name or "")
@@ -82,7 +90,7 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         documented = document_features(metadata, entry.name, columns, reserved, is_whole, around.problems)
     windows = read_windows(entry, around.created(entry.input))
     definition = declared.logic.definition
-    return FeatureView(
+    view = FeatureView(
         name=entry.name,
         pipeline=declared.pipeline.pipeline,
         description=metadata.model.description if metadata is not None else "",
@@ -109,6 +117,9 @@ def assemble_view(declared: DeclaredView, around: Surroundings) -> FeatureView |
         line=place.line,
         windows=windows,
     )
+    if metadata is not None:
+        check_defaults(view, metadata, around.types, around.memo, around.problems)
+    return view
 
 
 def _materialize(entry: FeatureViewEntry, windows: Windows | None) -> Materialize:

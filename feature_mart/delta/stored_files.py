@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -96,6 +97,21 @@ def remove(folder: Path, paths: Iterable[str]) -> None:
         file = folder / path
         file.unlink(missing_ok=True)
         (file.parent / f".{file.name}.crc").unlink(missing_ok=True)
+
+
+def remove_table(name: str, folder: Path) -> None:
+    """Removes a table with all of its versions. It is a table or gone, whenever this is stopped.
+
+    Raises:
+        TableError: files cannot be removed.
+    """
+    try:
+        (folder / "_delta_log").rename(folder / "_dropped_log")  # without its log it is none
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise TableError(
+            f"table {name} cannot be removed as a whole: {error}. Remove what is left of {folder} by hand."
+        ) from error
 
 
 def _actions(name: str, folder: Path, version: int) -> list[dict[str, Any]]:

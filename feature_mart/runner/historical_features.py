@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from feature_mart.definitions import FeatureView
@@ -14,10 +15,12 @@ from feature_mart.delta.tables import Table
 from feature_mart.errors import UsageError
 from feature_mart.records import iso
 from feature_mart.runner.workspace import Workspace
+from feature_mart.train.arms import understood
+from feature_mart.train.defaults import require_fitting
 from feature_mart.train.job import RetrievalJob
 from feature_mart.train.join import PinnedView
 from feature_mart.train.joined_view import JoinedView
-from feature_mart.train.request import resolve
+from feature_mart.train.request import Wanted
 from feature_mart.train.spine import EntityRows, read_spine
 from feature_mart.train.versions import pin
 
@@ -25,7 +28,7 @@ from feature_mart.train.versions import pin
 def historical_features(
     workspace: Workspace,
     entity_df: EntityRows,
-    features: str | Sequence[str],
+    features: Wanted | Mapping[str, Wanted],
     *,
     join_keys: Mapping[str, Mapping[str, str]] | None = None,
     full_feature_names: bool = False,
@@ -34,33 +37,39 @@ def historical_features(
 ) -> RetrievalJob:
     """A job for the features of a spine's rows. See `FeatureStore.get_historical_features`."""
     tables, project = workspace.tables, workspace.project
-    requests = resolve(
+
+    @cache
+    def columns_of(view: str) -> list[str]:
+        return _features(project.views[view], tables.table(view))
+
+    asked = understood(
         project,
         features,
-        columns_of=lambda view: _features(view, tables.table(view.name)),
+        columns_of=lambda view: columns_of(view.name),
         join_keys=join_keys,
         full_feature_names=full_feature_names,
     )
+    requests = asked.views
     views = list({request.view.name: request.view for request in requests}.values())
     pinned = pin(tables, views, versions=versions, as_of=as_of)
     joined = []
     for request in requests:
         table, version = tables.table(request.view.name), pinned[request.view.name].version
         _require_columns(request.view, table, version, request.features)
+        kinds = table.columns(version)
+        require_fitting(request.view, {name: kinds[name] for name in request.features}, version)
         joined.append(PinnedView(JoinedView.of(request), table, version))
 
     def table_of(name: str) -> Table | None:
         return workspace.table_of(project.producer(name)) if project.has_table(name) else None
 
     spine = read_spine(workspace.session(), entity_df, requests, root=project.root, table_of=table_of)
-    asked = [features] if isinstance(features, str) else list(features)
     return RetrievalJob(
         spine,
         joined,
-        tuple(output for request in requests for output in request.features.values()),
+        asked.columns,
         {
-            "asked": asked,
-            "services": [name for name in asked if name in project.services],
+            **asked.to_json(project.services),
             "as_of": None if as_of is None else iso(as_of),
             "source": str(entity_df) if isinstance(entity_df, (str, Path)) else type(entity_df).__name__,
         },
@@ -76,7 +85,7 @@ def _features(view: FeatureView, table: Table) -> list[str]:
     return [name for name in columns if name.lower() not in reserved]
 
 
-def _require_columns(view: FeatureView, table: Table, version: int, features: Mapping[str, str]) -> None:
+def _require_columns(view: FeatureView, table: Table, version: int, features: Iterable[str]) -> None:
     """Refuses a version that lacks what is asked for, or what today's definition says that rows are found by."""
     known = table.columns(version)
     history = f"`mart history {view.name}` lists the versions."

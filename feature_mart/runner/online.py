@@ -184,7 +184,12 @@ class Online:
                 join_keys=join_keys,
                 full_feature_names=full_feature_names,
             )
-            return [Part(request.view.name, request.features, request.join_keys) for request in found]
+            return [
+                Part(
+                    request.view.name, {name: column for name, (column,) in request.features.items()}, request.join_keys
+                )
+                for request in found
+            ]
 
         return self._lookups.get(asked, parts, entity_rows)
 

@@ -31,7 +31,7 @@ def describe(spine: Spine, views: Sequence[PinnedView]) -> pd.DataFrame:
         if view.how.event_timestamp is not None:
             age = F.unix_micros(EVENT_TIMESTAMP) - F.unix_micros(_time(at))
             wanted += [F.min(age).alias(f"min_{at}"), F.mean(age).alias(f"mean_{at}"), F.max(age).alias(f"max_{at}")]
-        wanted += [F.count(f"`{column}`").alias(f"known_{column}") for column in view.how.features.values()]
+        wanted += [F.count(f"`{column}`").alias(f"known_{column}") for column in view.how.columns]
     row = joined.agg(*wanted).first()
     assert row is not None
     told = []
@@ -40,7 +40,7 @@ def describe(spine: Spine, views: Sequence[PinnedView]) -> pd.DataFrame:
             f"age_{kind}": _span(row[f"{kind}_{at}"]) if view.how.event_timestamp is not None else None
             for kind in ("min", "mean", "max")
         }
-        for column in view.how.features.values():
+        for column in view.how.columns:
             told.append(
                 {
                     "feature": column,
@@ -58,9 +58,9 @@ def describe(spine: Spine, views: Sequence[PinnedView]) -> pd.DataFrame:
 def _with_marks(view: PinnedView, at: int) -> PinnedView:
     """With a key of the row that is found, and its event timestamp, beside the features."""
     how = view.how
-    marks = {next(iter(how.keys)): _found(at)}
+    marks = {next(iter(how.keys)): (_found(at),)}
     if how.event_timestamp is not None:
-        marks[how.event_timestamp] = _time(at)
+        marks[how.event_timestamp] = (_time(at),)
     return replace(view, how=replace(how, features={**how.features, **marks}))
 
 

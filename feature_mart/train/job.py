@@ -44,6 +44,11 @@ class RetrievalJob:
         """The version of each view that is read."""
         return {view.how.view: view.version for view in self.views}
 
+    @property
+    def arms(self) -> dict[str, list[str]]:
+        """The columns of each arm, where the request had arms."""
+        return {arm: said["columns"] for arm, said in self.asked["arms"].items()}
+
     @cached_property
     def rows(self) -> Joined:
         """The joined rows: `SPINE_ROW`, the spine's columns, the features as asked."""

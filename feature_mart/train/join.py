@@ -66,15 +66,15 @@ class _Source:
     """What tasks need to know of one view: which columns to read, by which rule rows count, what to give for none.
 
     ``schema`` is what is read as a rule; ``everything`` decides between rows that time does not tell apart.
-    ``outputs``: the features, and what each is where no value is found, as a column of one row; ``fields``: the columns
-    that they become.
+    ``outputs``: the features, what each is where no value is found, as a column of one row, and how many columns it
+    becomes; ``fields``: these columns.
     """
 
     columns: RowColumns
     rule: Rule
     schema: pa.Schema
     everything: pa.Schema
-    outputs: tuple[tuple[str, Array | None], ...]
+    outputs: tuple[tuple[str, Array | None, int], ...]
     fields: tuple[StructField, ...]
 
     def joined(self, spine: Spine, rows: Callable[[pa.Schema], pa.Table]) -> list[Array]:
@@ -84,7 +84,10 @@ class _Source:
         if matches.is_tied.any():
             table = rows(self.everything)
             matches = as_of(spine, table, self.columns, self.rule)
-        return [_feature(table, name, matches.index, default) for name, default in self.outputs]
+        found: list[Array] = []
+        for name, default, copies in self.outputs:
+            found += [_feature(table, name, matches.index, default)] * copies
+        return found
 
 
 def _feature(table: pa.Table, name: str, index: Integers, default: Array | None) -> Array:
@@ -114,8 +117,10 @@ def _source(view: PinnedView, schema: StructType, spine: StructType) -> _Source:
         Rule(how.available_after, how.ttl),
         read,
         to_arrow_schema(schema),
-        tuple((name, defaults.get(name)) for name in how.features),
-        tuple(StructField(output, stored[name].dataType) for name, output in how.features.items()),
+        tuple((name, defaults.get(name), len(outputs)) for name, outputs in how.features.items()),
+        tuple(
+            StructField(output, stored[name].dataType) for name, outputs in how.features.items() for output in outputs
+        ),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
@@ -15,8 +15,8 @@ from feature_mart.train.request import ViewRequest
 class JoinedView:
     """One view in a training set, under its name or an alias.
 
-    ``keys``: join keys and their Spark types; ``join_keys``: the spine's column for each; ``features``: the output
-    column of each; ``defaults``: what a feature is where no value is found, or an expired one.
+    ``keys``: join keys and their Spark types; ``join_keys``: the spine's column for each; ``features``: the columns
+    that each becomes; ``defaults``: what a feature is where no value is found, or an expired one.
     """
 
     view: str
@@ -27,8 +27,13 @@ class JoinedView:
     created_timestamp: str | None
     available_after: timedelta | Literal["created_timestamp"]
     ttl: timedelta | None
-    features: Mapping[str, str]
+    features: Mapping[str, Sequence[str]]
     defaults: Mapping[str, Any]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the view gives to the result."""
+        return tuple(column for columns in self.features.values() for column in columns)
 
     @classmethod
     def of(cls, request: ViewRequest) -> JoinedView:
@@ -53,6 +58,7 @@ class JoinedView:
         waits = self.available_after
         return {
             **vars(self),
+            "features": {name: list(columns) for name, columns in self.features.items()},
             "defaults": {name: _plain(value) for name, value in self.defaults.items()},
             "available_after": waits if isinstance(waits, str) else waits // MICROSECOND,
             "ttl": None if self.ttl is None else self.ttl // MICROSECOND,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from feature_mart.definitions.problems import did_you_mean, listed
 from feature_mart.delta.address import TRAINING_SET_MANIFEST, TRAINING_SET_PREFIX
+from feature_mart.delta.stored_files import remove_table
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.errors import UsageError
 
@@ -59,6 +61,32 @@ def manifests(tables: Tables) -> list[dict[str, Any]]:
     """The manifests of all training sets, by name."""
     found = [_manifest(name, tables) for name in _names(tables)]
     return [manifest for manifest in found if manifest is not None]
+
+
+def drop(name: str, tables: Tables) -> list[tuple[str, int]]:
+    """Removes a training set, so that its name can be used again.
+
+    Returns:
+        The versions of views that no training set needs any more.
+
+    Raises:
+        UsageError: there is none of that name, or the tables are not on a local disk.
+        TableError: files cannot be removed.
+    """
+    needed = _versions(manifest_of(name, tables))
+    table = table_of_set(name, tables)
+    if table.folder is None:
+        raise UsageError(
+            f"the table of the training set {name} ({table.address.sql}) is not on a local disk, where alone it can be "
+            "dropped. Remove it with what manages the tables there."
+        )
+    remove_table(table.name, table.folder)
+    others = {version for manifest in manifests(tables) for version in _versions(manifest)}
+    return [version for version in needed if version not in others]
+
+
+def _versions(manifest: Mapping[str, Any]) -> list[tuple[str, int]]:
+    return list(dict.fromkeys((view["view"], view["version"]) for view in manifest["views"]))
 
 
 def _names(tables: Tables) -> list[str]:

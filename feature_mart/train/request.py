@@ -11,6 +11,7 @@ from feature_mart.definitions.problems import Invalid, did_you_mean, listed
 from feature_mart.errors import UsageError
 
 ColumnsOf = Callable[[FeatureView], Sequence[str]]
+Wanted = str | Sequence[str]
 
 
 @dataclass(frozen=True)
@@ -18,18 +19,23 @@ class ViewRequest:
     """One view to join once.
 
     ``alias``: what tells a view from itself where it is joined twice; None without. ``features``: name in the view's
-    table to column of the result, in the order asked for. ``join_keys``: the view's key to the spine's column.
+    table to its columns in the result, in the order asked for. ``join_keys``: the view's key to the spine's column.
     """
 
     view: FeatureView
     alias: str | None
-    features: Mapping[str, str]
+    features: Mapping[str, Sequence[str]]
     join_keys: Mapping[str, str]
 
     @property
     def name(self) -> str:
         """What the request calls the view: its alias, else its own name."""
         return self.alias or self.view.name
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What the view gives to the result."""
+        return tuple(column for columns in self.features.values() for column in columns)
 
 
 @dataclass(frozen=True)
@@ -43,7 +49,7 @@ class _Asked:
 
 def resolve(
     project: Project,
-    features: str | Sequence[str],
+    features: Wanted,
     *,
     columns_of: ColumnsOf,
     join_keys: Mapping[str, Mapping[str, str]] | None = None,
@@ -64,7 +70,7 @@ def resolve(
         UsageError: a name is unknown, or two features would become one column.
     """
     asked: dict[str, _Asked] = {}
-    for reference in _references(project, (features,) if isinstance(features, str) else features):
+    for reference in _references(project, references(features)):
         _add(asked, project, reference, columns_of)
     if not asked:
         raise UsageError("no features are asked for. Write view:feature, a view's name, or a feature service's name.")
@@ -72,6 +78,11 @@ def resolve(
     requests = tuple(_request(one, keys[name], full_feature_names) for name, one in asked.items())
     _refuse_collisions(requests)
     return requests
+
+
+def references(features: Wanted) -> list[str]:
+    """What is asked for, as a list; a plain text is one reference."""
+    return [features] if isinstance(features, str) else list(features)
 
 
 def _references(project: Project, items: Iterable[str]) -> Iterable[str]:
@@ -84,10 +95,6 @@ def _references(project: Project, items: Iterable[str]) -> Iterable[str]:
         service = project.services.get(item)
         if service is None:
             yield item
-        elif item in project.views:
-            raise UsageError(
-                f"{item} is a feature view and a feature service ({service.file}:{service.line}). Rename the service."
-            )
         else:
             yield from service.features
 
@@ -171,7 +178,7 @@ def _join_keys(asked: Mapping[str, _Asked], mapped: Mapping[str, Mapping[str, st
 
 def _request(one: _Asked, join_keys: Mapping[str, str], full_feature_names: bool) -> ViewRequest:
     prefix = f"{one.alias or one.view.name}__" if one.alias or full_feature_names else ""
-    features = {feature: prefix + feature for feature in one.features}
+    features = {feature: (prefix + feature,) for feature in one.features}
     return ViewRequest(one.view, one.alias, features, join_keys)
 
 
@@ -179,7 +186,7 @@ def _refuse_collisions(requests: Sequence[ViewRequest]) -> None:
     """No column may come twice; SQL and most readers of files see no difference between ``Amount`` and ``amount``."""
     taken: dict[str, str] = {}
     for request in requests:
-        for feature, output in request.features.items():
+        for feature, output in ((feature, column) for feature, [column] in request.features.items()):
             reference = f"{request.name}:{feature}"
             other = taken.setdefault(output.lower(), reference)
             if other != reference:

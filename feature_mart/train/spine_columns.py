@@ -102,7 +102,7 @@ def _refuse_engine_names(names: Sequence[str]) -> None:
 def _refuse_taken_names(names: Sequence[str], requests: Sequence[ViewRequest]) -> None:
     taken = {name.lower(): name for name in names}
     for request in requests:
-        for feature, output in request.features.items():
+        for feature, output in ((feature, one) for feature, columns in request.features.items() for one in columns):
             if output.lower() in taken:
                 raise UsageError(
                     f"the spine has a column {taken[output.lower()]}, and {request.name}:{feature} would be the column "

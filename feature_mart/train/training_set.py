@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from feature_mart.delta.tables import Tables
 from feature_mart.errors import UsageError
-from feature_mart.train.manifests import SAVED, table_of_set
+from feature_mart.train.manifests import SAVED, drop, table_of_set
 
 # What reads rows is imported when rows are read: `mart training-set show` needs none.
 if TYPE_CHECKING:
@@ -55,15 +55,30 @@ class TrainingSet:
 
         return to_pandas(self.to_arrow())
 
-    def verify(self) -> Verified:
+    def verify(self, on_step: Callable[[str], None] | None = None) -> Verified:
         """Makes it again from the versions in its manifest, and compares the two to the last bit.
+
+        Args:
+            on_step: is told what was found so far.
 
         Raises:
             TableError: the table that keeps it is damaged.
         """
-        from feature_mart.train.verify import verify
+        from feature_mart.train.verify import quiet, verify
 
-        return verify(self.name, self.tables, self.tables.session(), self.changes)
+        return verify(self.name, self.tables, self.tables.session(), self.changes, on_step or quiet)
+
+    def drop(self) -> list[tuple[str, int]]:
+        """Removes it for good: the versions that it needed may be vacuumed, and its name can be used again.
+
+        Returns:
+            The versions, each with its view, that no training set needs any more.
+
+        Raises:
+            UsageError: it is gone already, or the tables are not on a local disk.
+            TableError: files cannot be removed.
+        """
+        return drop(self.name, self.tables)
 
     def log_to_mlflow(self, run: Run | str) -> None:
         """Attaches the manifest to a run, at the tracking server that MLflow is set to (extra ``mlflow``).

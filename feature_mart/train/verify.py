@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from operator import or_
@@ -27,6 +27,10 @@ from feature_mart.train.spine_columns import EVENT_TIMESTAMP
 from feature_mart.train.versions import require_whole
 
 _EXAMPLES = 5
+
+
+def quiet(step: str) -> None:
+    """For callers who want to hear of no step."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +66,18 @@ class _Value:
     word: int
 
 
-def verify(name: str, tables: Tables, spark: SparkSession, changes: Sequence[str] = ()) -> Verified:
+def verify(
+    name: str,
+    tables: Tables,
+    spark: SparkSession,
+    changes: Sequence[str] = (),
+    on_step: Callable[[str], None] = quiet,
+) -> Verified:
     """Makes a training set again from its manifest and compares it with what is kept.
 
     Args:
         changes: what the definitions of today say otherwise than the manifest.
+        on_step: is told what was found so far.
 
     Raises:
         UsageError: there is none of that name.
@@ -78,6 +89,7 @@ def verify(name: str, tables: Tables, spark: SparkSession, changes: Sequence[str
     with delta_errors(table.name, table.address.uri):
         reasons = _reasons_in_table(table, kept, manifest)
         is_kept = not reasons
+        on_step(f"the rows that are kept are {'' if is_kept else 'not '}those that were saved")
         views, gone = _views_again(manifest["views"], tables)
         if gone or _absent(kept, manifest):
             told = (*reasons, *gone)
@@ -85,6 +97,7 @@ def verify(name: str, tables: Tables, spark: SparkSession, changes: Sequence[str
         again = _again(table.read(SAVED, spark=spark), views, manifest)
         if is_kept and _digest(again, manifest) == manifest["digest"]:
             return Verified(name, manifest["rows"], True, True, changes=tuple(changes))
+        on_step("made again, and not equal: looking for the rows that differ")
         rows, columns, examples = _differences(kept, again, manifest)
     if is_kept:
         reasons.append("from the versions in its manifest other rows are made now: a view's files or the join changed")

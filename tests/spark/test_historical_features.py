@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -48,6 +48,7 @@ from tests.spark.historical_mart import (
     views,
     write_mart,
 )
+from tests.spark.historical_versions import HOURS, KEYS, START, grow_mart
 
 NOW = "9999-12-31T23:00:00Z"
 # A spine row stands at a bound of some row, or just beside it.
@@ -297,6 +298,36 @@ def test_thousands_of_rows_agree_with_duckdb(mart: Mart, spark: SparkSession, se
     assert 500 < found["step"].null_count < 4_500
 
 
+def test_versions_and_moments_give_what_was_known_then(
+    started_spark: SparkSession, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Of the rows themselves, and of windows over them, which later builds corrected."""
+    grown = grow_mart(tmp_path, engine_session(started_spark))
+    store, draw = grown.store(spark), random.Random(3)
+    times = [START + hour * HOUR + by for hour in range(HOURS + 3) for by in (-1, 0, 1, HOUR // 2)]
+    rows = [{"customer_id": draw.choice([*KEYS, 5]), "event_timestamp": draw.choice(times)} for _ in range(200)]
+    given = table_of(rows, {"customer_id": pa.int64(), "event_timestamp": INSTANT})
+    later = [*grown.runs[1:], grown.runs[-1] + timedelta(days=1)]
+    asked: list[tuple[dict[str, int], dict[str, Any]]] = []
+    for version, (run, following) in enumerate(zip(grown.runs, later, strict=True)):
+        moment = draw.choice([run, run + (following - run) / 2, following - timedelta(milliseconds=1)])
+        asked.append((dict.fromkeys(("facts", "spend"), version), {"as_of": moment}))
+    for facts, spend in draw.sample([(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)], 3):
+        # A view that is not named is at the version of the last run.
+        named = {"facts": facts, "spend": spend} if draw.random() < 0.7 else {"spend": spend}
+        asked.append(({"facts": 2, **named}, {"versions": named}))
+    seen = set()
+    for versions, how in asked:
+        job = store.get_historical_features(given, ["facts", "spend"], full_feature_names=True, **how)
+        assert job.versions == versions
+        found = job.to_arrow()
+        for view, version in versions.items():
+            made = grown.made[version][view]
+            assert_same(found, view, made.features, [made.found(row) for row in rows])
+        seen.add(str(found.to_pylist()))
+    assert len(seen) == len({str(versions) for versions, _ in asked})
+
+
 def test_static_views_do_not_look_at_the_time(mart: Mart, spark: SparkSession) -> None:
     given = pa.table({"customer_id": [1, None, 7], "event_timestamp": ["whenever", None, ""]})
     found = mart.store(spark).get_historical_features(given, "country").to_arrow()
@@ -320,6 +351,22 @@ def test_a_key_that_was_widened_since(mart: Mart, spark: SparkSession, tmp_path:
         (root / name).write_text(text.replace("shop: decimal(12,0)\n", "shop: date\n"))
     with pytest.raises(UsageError, match="the key shop of view shops is int at version 0 and date today, and not all"):
         FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features(given, "shops")
+
+
+def test_a_default_that_the_table_cannot_hold_is_named_before_the_spine_is_read(
+    mart: Mart, spark: SparkSession, tmp_path: Path
+) -> None:
+    """No file tells the type of ``part + 1``."""
+    root = Path(shutil.copytree(mart.root, tmp_path / "copy"))
+    path = root / "metadata/feature_views/wide.yml"
+    path.write_text(path.read_text().replace("description: A value.", "description: A value.\n    default: x"))
+    with pytest.raises(UsageError) as told:
+        FeatureStore(root, spark=spark, now=FixedClock(NOW)).get_historical_features("nowhere.csv", "wide:w001")
+    assert told.value.message == (
+        "the default of wide:w001 is 'x' (metadata/feature_views/wide.yml:4), but the feature is bigint at version 0, "
+        "in which that is no value. Allowed: whole numbers from -9223372036854775808 to 9223372036854775807. Correct "
+        "the default, or remove it."
+    )
 
 
 @pytest.mark.parametrize("way", ["few", "by Spark"])

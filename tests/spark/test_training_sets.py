@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from deltalake import DeltaTable, write_deltalake
 from pyspark.sql import SparkSession
 
-from feature_mart import FeatureStore, UsageError
+from feature_mart import FeatureStore, TableError, UsageError
 from feature_mart.cli.main import main
 from feature_mart.delta.session import engine_session
 from feature_mart.testing import FixedClock, tiny_pipeline, write_files, write_tiny_mart
@@ -43,6 +43,11 @@ FILES = {
           parts: {description: Its value in parts.}
         """,
 }
+SERVICES = f"""
+    feature_services:
+      churn_v1: {{description: Churn., owner: ml@example.com, features: ["{VIEW}:amount"]}}
+      churn_v2: {{description: Churn., owner: ml@example.com, features: ["{VIEW}:order_no", "{VIEW}:amount"]}}
+    """
 SPINE = pd.DataFrame(
     {
         "customer_id": [1, 2, 1, 9],
@@ -109,7 +114,14 @@ def test_it_is_made_again_from_the_versions_that_it_names(saved: Path, spark: Sp
         "changes": (),
     }
     assert found.to_spark_df().columns == [*SPINE.columns, "order_no", "amount", "parts"]
-    assert mart(saved, "verify", NAME).stdout == f"{NAME}: 4 rows made again, equal to the last bit\n"
+    result = mart(saved, "verify", NAME)
+    assert result.stdout == f"{NAME}: 4 rows made again, equal to the last bit\n"
+    told = [" ".join(line.split()) for line in result.stderr.splitlines()]
+    assert told[-3:-1] == [
+        f"… {NAME} making 4 rows again: {VIEW} v0",
+        f"{NAME} the rows that are kept are those that were saved",
+    ]
+    assert told[-1].startswith(f"✓ {NAME} equal to the last bit (")
 
 
 def test_a_manifest_is_plain_data_that_tells_what_it_was_made_from(saved: Path, spark: SparkSession) -> None:
@@ -251,6 +263,18 @@ def test_a_name_that_is_taken_or_none_loses_nothing(saved: Path, spark: SparkSes
     assert DeltaTable(str(saved / "warehouse" / TABLE)).version() == 0
 
 
+@pytest.mark.parametrize(("name", "told"), [(NAME, f"there is a training set {NAME} already"), ("Jan", "'Jan' is no")])
+def test_a_name_that_cannot_be_had_is_refused_before_the_spine_is_read(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, name: str, told: str
+) -> None:
+    def refuse(*_: Any) -> SparkSession:
+        raise AssertionError("Spark is started")
+
+    monkeypatch.setattr("feature_mart.delta.lazy.LazySession.__call__", refuse)
+    refused = mart(saved, "create", name, "--spine", "nowhere.csv", "--features", VIEW)
+    assert (refused.exit_code, refused.stderr.count(told)) == (2, 1)
+
+
 def test_a_spine_without_rows(damaged: Path, spark: SparkSession) -> None:
     store = opened(damaged, spark)
     manifest = store.get_historical_features(SPINE.head(0), VIEW).save("nobody")
@@ -288,8 +312,12 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
     assert made.stdout.startswith(f"by_hand: 4 rows with 2 features, from {VIEW} v0\ndigest ")
     assert mart(damaged, "verify", "by_hand").exit_code == 0
     assert "customer_id in buyer" in mart(damaged, "show", "by_hand").stdout
-    again = mart(damaged, *arguments, *more)
-    assert (again.exit_code, again.stderr.count("there is a training set by_hand already")) == (2, 1)
+    lines = [" ".join(line.split()) for line in made.stderr.splitlines()]
+    assert lines[-3:-1] == [
+        "… by_hand reading the spine: spine.csv",
+        f"by_hand joining 4 rows with 2 features: {VIEW} v0",
+    ]
+    assert lines[-1].startswith("✓ by_hand saved 4 rows (")
     for wrong, told in (
         (["--join-key", "buyer=buyer"], "--join-key 'buyer=buyer': write ALIAS.KEY=COLUMN"),
         (["--service", "churn"], "--service 'churn': there is no such feature service. Known: (none)."),
@@ -297,6 +325,81 @@ def test_create_on_the_command_line(damaged: Path, started_spark: SparkSession) 
         refused = mart(damaged, *arguments, *wrong)
         assert refused.exit_code == 2
         assert told in refused.stderr
+
+
+def test_a_set_that_is_dropped_needs_no_version_and_gives_its_name_back(damaged: Path, spark: SparkSession) -> None:
+    store = opened(damaged, spark)
+    store.get_historical_features(SPINE.head(1), f"{VIEW}:amount", versions={VIEW: 0}).save("other")
+
+    def reasons() -> set[str]:
+        [told] = store.vacuum(VIEW, dry_run=True)
+        return {why for pinned in told["pinned"] for why in pinned["why"] if why.startswith("training set")}
+
+    assert reasons() == {f"training set {NAME}", "training set other"}
+    missing = mart(damaged, "drop", "orders_jam")
+    assert (missing.exit_code, missing.stderr.count(f"Did you mean {NAME}?")) == (2, 1)
+    assert mart(damaged, "drop", NAME).stdout == f"{NAME}: dropped; other training sets need the same versions\n"
+    assert reasons() == {"training set other"}
+    assert [manifest["name"] for manifest in store.training_sets()] == ["other"]
+    assert mart(damaged, "drop", "other").stdout == f"other: dropped; no training set needs any more: {VIEW} v0\n"
+    assert reasons() == set()
+    assert not list((damaged / "warehouse").glob("training_set__*"))
+    for command in ("show", "verify", "drop"):
+        gone = mart(damaged, command, NAME)
+        assert (gone.exit_code, gone.stderr.count("there is no training set 'orders_jan'. Known: (none).")) == (2, 1)
+    store.get_historical_features(SPINE, VIEW).save(NAME)
+    again = store.training_set(NAME)
+    assert [view["version"] for view in again.manifest["views"]] == [1]
+    assert again.to_df()["amount"].tolist() == [5.0, 7.5, 99.0, 0.0]
+    assert again.drop() == [(VIEW, 1)]
+
+
+def test_a_drop_that_cannot_be_finished_is_told(damaged: Path, spark: SparkSession) -> None:
+    found = opened(damaged, spark).training_set(NAME)
+    (damaged / "warehouse" / TABLE / "_dropped_log").write_text("in the way")
+    with pytest.raises(TableError, match=f"table {TABLE} cannot be removed as a whole: .* by hand"):
+        found.drop()
+    assert found.verify().is_equal
+
+
+def test_two_arms_over_one_spine(damaged: Path, spark: SparkSession) -> None:
+    write_files(damaged, {"metadata/feature_services.yml": SERVICES})
+    store = opened(damaged, spark)
+    other = {"other": {"customer_id": "customer_id"}}
+    asked = {"control": "churn_v1", "candidate": ["churn_v2", f"{VIEW}@other:order_no"]}
+    job = store.get_historical_features(SPINE, asked, join_keys=other)
+    # The view that both have is joined once, and so is the feature of it that both have.
+    assert [(view.how.alias, dict(view.how.features)) for view in job.views] == [
+        (None, {"amount": ("control__amount", "candidate__amount"), "order_no": ("candidate__order_no",)}),
+        ("other", {"order_no": ("candidate__other__order_no",)}),
+    ]
+    rows = job.to_arrow()
+    for arm, features in asked.items():
+        keys = other if arm == "candidate" else None
+        alone = store.get_historical_features(SPINE, features, join_keys=keys).to_arrow()
+        assert rows.select([*SPINE.columns, *job.arms[arm]]).rename_columns(alone.column_names) == alone
+    assert job.describe().loc["control__amount"].equals(job.describe().loc["candidate__amount"])
+    arguments = ["--service", "control=churn_v1", "--service", "candidate=churn_v2", f"candidate={VIEW}@other:order_no"]
+    SPINE.to_csv(damaged / "spine.csv", index=False)
+    made = mart(damaged, "create", "arms", "--spine", str(damaged / "spine.csv"), *arguments)
+    assert made.exit_code == 0, made.output
+    found = store.training_set("arms")
+    assert found.to_arrow().select([name for arm in job.arms.values() for name in arm]) == rows.select(
+        [name for arm in job.arms.values() for name in arm]
+    )
+    assert found.manifest["services"] == ["churn_v1", "churn_v2"]
+    assert found.manifest["arms"]["control"] == {
+        "asked": ["churn_v1"],
+        "services": ["churn_v1"],
+        "columns": ["control__amount"],
+    }
+    assert found.verify().is_equal
+    assert "asked    control: churn_v1 (1 column)\n" in mart(damaged, "show", "arms").stdout
+    refused = mart(damaged, "create", "more", "--spine", "spine.csv", "--service", "a=churn_v1", "--features", VIEW)
+    assert (refused.exit_code, refused.stderr) == (
+        2,
+        f"Error: {VIEW} is of no arm, and others are: a. Write ARM={VIEW}, or no arm at all.\n",
+    )
 
 
 def test_a_manifest_is_attached_to_a_run_of_mlflow(

@@ -33,7 +33,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     services = """
         feature_services:
           churn_v1: {description: Churn., owner: ml@example.com, features: ["spend:amount_sum_7d", customer_orders]}
-          keys_only: {description: A name that is taken., owner: ml@example.com, features: [spend]}
+          upsell: {description: Upsell., owner: ml@example.com, features: [spend]}
         """
     documented = {
         f"metadata/feature_views/{name}.yml": f"""
@@ -57,7 +57,11 @@ def columns_of(view: FeatureView) -> Sequence[str]:
 
 
 def short(requests: Sequence[ViewRequest]) -> list[tuple[str, str | None, dict[str, str], dict[str, str]]]:
-    return [(one.view.name, one.alias, dict(one.features), dict(one.join_keys)) for one in requests]
+    columns = [{name: column for name, [column] in one.features.items()} for one in requests]
+    return [
+        (one.view.name, one.alias, features, dict(one.join_keys))
+        for one, features in zip(requests, columns, strict=True)
+    ]
 
 
 OWN = {"customer_id": "customer_id"}
@@ -131,12 +135,12 @@ VIEWS = "Feature views: copied_orders, customer_orders, keys_only, spend."
         (
             "churn_v2",
             f"found churn_v2, which is no feature view and no feature service. {VIEWS} "
-            "Feature services: churn_v1, keys_only. Did you mean churn_v1?",
+            "Feature services: churn_v1, upsell. Did you mean churn_v1?",
         ),
         (
             "",
             f"found an empty text, which is no feature view and no feature service. {VIEWS} "
-            "Feature services: churn_v1, keys_only.",
+            "Feature services: churn_v1, upsell.",
         ),
         (
             "customer_order:amount",
@@ -183,10 +187,6 @@ VIEWS = "Feature views: copied_orders, customer_orders, keys_only, spend."
             ["customer_orders:amount", "copied_orders:Amount"],
             "customer_orders:amount and copied_orders:Amount would both be the column Amount. Ask with "
             "full_feature_names=True, which calls columns view__feature, or leave one of the two out.",
-        ),
-        (
-            "keys_only",
-            "keys_only is a feature view and a feature service (metadata/feature_services.yml:3). Rename the service.",
         ),
         ("keys_only@keys", "found keys_only@keys, but the feature view keys_only has no features."),
     ],

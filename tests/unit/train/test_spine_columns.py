@@ -23,7 +23,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> FeatureView:
 
 def asked(view: FeatureView, key: str = "bigint", *, static: bool = False, **join_keys: str) -> ViewRequest:
     changed = replace(view, keys={"customer_id": key}, static=static, ttl=timedelta(days=1))
-    return ViewRequest(changed, None, {"amount": "amount"}, join_keys or {"customer_id": "customer_id"})
+    return ViewRequest(changed, None, {"amount": ["amount"]}, join_keys or {"customer_id": "customer_id"})
 
 
 TIME = ("event_timestamp", "timestamp")
