@@ -32,6 +32,8 @@ _PENDING = 32 << 20  # bytes in memory
 # Rows in a row group: whoever looks for a few rows of a file reads their groups alone. Smaller ones make reading whole
 # files slower.
 _ROW_GROUP = 16_384
+# Arrow reads it three times as fast as snappy, at the same size. Parquet calls it LZ4_RAW.
+_COMPRESSION = "lz4"
 # Values by which to tell whether a column has a value twice: a dictionary of different ones is work for nothing.
 _SAMPLE = 1_024
 _MOST_DIFFERENT = 0.99
@@ -167,7 +169,7 @@ class _OpenFile:
     @classmethod
     def create(cls, target: Target, place: Place, first: pa.Table) -> _OpenFile:
         """``first``: rows such as will be added."""
-        name = f"part-{target.token}-{uuid.uuid4()}.snappy.parquet"
+        name = f"part-{target.token}-{uuid.uuid4()}.lz4raw.parquet"
         folders = [f"{kind}={value}/" for kind, value in zip(PARTITIONS, place, strict=True) if value is not None]
         path = "".join([*folders, name])
         whole = Path(target.folder, path)
@@ -177,7 +179,9 @@ class _OpenFile:
         encoded: Any = [
             leaf for each in first.schema if _repeats(first[each.name]) for leaf in _leaves(each.name, each)
         ]
-        writer = pq.ParquetWriter(whole, first.schema, store_schema=False, use_dictionary=encoded)
+        writer = pq.ParquetWriter(
+            whole, first.schema, store_schema=False, use_dictionary=encoded, compression=_COMPRESSION
+        )
         statistics = {name: _Statistics() for name in target.statistics_on}
         return cls(path, writer, place, statistics, [[] for _ in target.contents_of])
 
@@ -217,8 +221,8 @@ def _repeats(values: pa.ChunkedArray[Any]) -> bool:
     """Whether values come again, as far as a sample tells."""
     if len(values) < _SAMPLE or pa.types.is_nested(values.type):
         return True
-    sample = picked(values, np.linspace(0, len(values) - 1, _SAMPLE, dtype=np.int64))
-    return len(sample.unique()) < _MOST_DIFFERENT * _SAMPLE
+    sample = picked(values, np.linspace(0, len(values) - 1, _SAMPLE, dtype=np.int64)).drop_null()
+    return len(sample.unique()) < _MOST_DIFFERENT * len(sample)
 
 
 def _leaves(path: str, field: pa.Field[Any]) -> list[str]:
