@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +33,7 @@ _PENDING = 32 << 20  # bytes in memory
 # files slower.
 _ROW_GROUP = 16_384
 # Arrow reads it three times as fast as snappy, at the same size. Parquet calls it LZ4_RAW.
-_COMPRESSION = "lz4"
+_COMPRESSION: Literal["lz4"] = "lz4"
 # Values by which to tell whether a column has a value twice: a dictionary of different ones is work for nothing.
 _SAMPLE = 1_024
 _MOST_DIFFERENT = 0.99
