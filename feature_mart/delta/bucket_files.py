@@ -6,8 +6,8 @@ all of them. The files lie in buckets of keys already: a task per bucket opens i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_mart.columns.arrow import Array, Flags, column, instants, known, plain
+from feature_mart.columns.arrow import Array, Flags, Integers, column, instants, known, picked, plain
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.layout import MAXIMUM_DEPTH
 from feature_mart.records import EPOCH, MICROSECOND
@@ -99,14 +99,37 @@ def files_of_bucket(files: Sequence[DataFile], code: int) -> BucketTask:
     return BucketTask(code, _depth(code), tuple(file for file in files if _share_keys(file.bucket, code)))
 
 
-def read_bucket(task: BucketTask, columns: BucketColumns, *, own_keys: bool = True) -> pa.Table:
-    """The rows of a task's keys and of the time that is asked for, in no particular order.
+def read_bucket(task: BucketTask, columns: BucketColumns) -> pa.Table:
+    """The rows of a task's keys and of the time that is asked for, in no particular order."""
+    pieces = [_read_file(file, task, columns) for file in task.files]
+    return pa.concat_tables([columns.schema.empty_table(), *pieces])
+
+
+def read_rows(task: BucketTask, schema: pa.Schema, numbers: Integers | None = None) -> pa.Table:
+    """All rows of a task's files, file by file; or some by their numbers in that order.
+
+    Of several columns only those that rows are found by have to be read whole: of the others, row groups that hold no
+    row with one of the ``numbers`` are left out.
 
     Args:
-        own_keys: false where rows of other keys, which coarser files hold, do no harm.
+        schema: the columns to read; one that a file lacks is null there.
+        numbers: in any order, also twice; a row for each of them, null throughout where it is negative.
     """
-    pieces = [_read_file(file, task, columns, own_keys) for file in task.files]
-    return pa.concat_tables([columns.schema.empty_table(), *pieces])
+    if numbers is None:
+        pieces = [_as_asked(opened.read(names, use_threads=False), schema) for opened, names in _opened(task, schema)]
+        return pa.concat_tables([schema.empty_table(), *pieces])
+    order = np.argsort(numbers, kind="stable")
+    order = order[np.searchsorted(numbers[order], 0) :]
+    asked, start, pieces = numbers[order], 0, [schema.empty_table()]
+    for opened, names in _opened(task, schema):
+        sizes = _group_sizes(opened)
+        bounds = np.searchsorted(asked, np.cumsum([start, *sizes]))
+        pieces.append(_rows_of_groups(opened, names, schema, asked[bounds[0] : bounds[-1]] - start, np.diff(bounds)))
+        start += sum(sizes)
+    places = np.full(len(numbers), -1, dtype=np.int64)
+    places[order] = np.arange(len(order))
+    found: pa.Table = picked(pa.concat_tables(pieces).combine_chunks(), places, places < 0)
+    return found
 
 
 def rows_between(files: Sequence[DataFile], start: datetime, end: datetime) -> int:
@@ -132,15 +155,41 @@ def _share_keys(one: int, other: int) -> bool:
     return one >> (_depth(one) - common) == other >> (_depth(other) - common)
 
 
-def _read_file(file: DataFile, task: BucketTask, columns: BucketColumns, own_keys: bool) -> pa.Table:
-    opened = pq.ParquetFile(file.path)
-    there = set(opened.schema_arrow.names)
-    found = opened.read([name for name in columns.schema.names if name in there], use_threads=False)
-    rows = pa.table([_conformed(found, field) for field in columns.schema], schema=columns.schema)
+def _opened(task: BucketTask, schema: pa.Schema) -> Iterator[tuple[pq.ParquetFile, list[str]]]:
+    """Each file, and which columns of the schema it has."""
+    for file in task.files:
+        with pq.ParquetFile(file.path) as opened:
+            there = set(opened.schema_arrow.names)
+            yield opened, [name for name in schema.names if name in there]
+
+
+def _group_sizes(opened: pq.ParquetFile) -> list[int]:
+    return [opened.metadata.row_group(number).num_rows for number in range(opened.num_row_groups)]
+
+
+def _rows_of_groups(
+    opened: pq.ParquetFile, names: list[str], schema: pa.Schema, numbers: Integers, asked: Integers
+) -> pa.Table:
+    """Rows of one file by their ascending numbers in it, of which ``asked`` are in each row group."""
+    groups = np.flatnonzero(asked)
+    if not len(groups):
+        return schema.empty_table()
+    sizes = np.array(_group_sizes(opened))
+    left_out = np.cumsum(np.where(asked > 0, 0, sizes))
+    rows = opened.read_row_groups(groups.tolist(), names, use_threads=False)
+    return _as_asked(picked(rows, numbers - np.repeat(left_out, asked)), schema)
+
+
+def _as_asked(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    return pa.table([_conformed(rows, field) for field in schema], schema=schema)
+
+
+def _read_file(file: DataFile, task: BucketTask, columns: BucketColumns) -> pa.Table:
+    rows = read_rows(replace(task, files=(file,)), columns.schema)
     kept = np.ones(len(rows), dtype=np.bool_)
     if columns.time is not None and (file.earliest < columns.start or file.latest >= columns.end):
         kept &= _inside(plain(rows[columns.time]), columns)
-    if own_keys and _depth(file.bucket) < task.depth:
+    if _depth(file.bucket) < task.depth:
         keys = [plain(rows[name]) for name in columns.keys]
         kept &= bucket_codes(keys, task.depth) == task.code
     return rows if kept.all() else rows.filter(column(kept))

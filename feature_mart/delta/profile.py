@@ -49,6 +49,8 @@ def local_profile(jars: Sequence[Path], cores: int | None = None, memory: int | 
         "spark.sql.files.openCostInBytes": "65536",
         # Hundreds of local paths are listed faster by the driver's own threads than by a Spark job.
         "spark.sql.sources.parallelPartitionDiscovery.threshold": "10000",
+        # Python workers whose tasks start without reading Spark's archives.
+        "spark.python.daemon.module": "feature_mart.delta.python_daemon",
         # --- the process ---
         "spark.driver.memory": f"{driver_memory(memory) >> 20}m",
         "spark.driver.extraJavaOptions": " ".join(jvm_options()),

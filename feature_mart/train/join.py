@@ -22,17 +22,15 @@ from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructField, StructType
 
 from feature_mart.build.task_rows import TaskRows, whole_task
-from feature_mart.columns.arrow import Array, Integers, column, known, picked, plain
+from feature_mart.columns.arrow import Array, Flags, Integers, column, known, picked, plain
 from feature_mart.columns.defaults import default_column
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.bucket_files import (
-    BucketColumns,
-    BucketTask,
     DataFile,
     files_of_bucket,
     fits_at,
     fitting_depth,
-    read_bucket,
+    read_rows,
 )
 from feature_mart.delta.layout import MAXIMUM_DEPTH
 from feature_mart.delta.placement import bucket_of, key_family
@@ -48,7 +46,6 @@ from feature_mart.train.spine_columns import EVENT_TIMESTAMP
 ROWS_PER_TASK = 250_000
 # Rows of a view in one task, at most, where Spark gathers them.
 _ROWS_TOGETHER = 500_000
-_ANY_TIME = (-(2**63), 2**63 - 1)
 _PART = "_spine_part"
 
 
@@ -65,39 +62,45 @@ class PinnedView:
 class _Source:
     """What tasks need to know of one view: which columns to read, by which rule rows count, what to give for none.
 
-    ``schema`` is what is read as a rule; ``everything`` decides between rows that time does not tell apart.
-    ``outputs``: the features, what each is where no value is found, as a column of one row, and how many columns it
-    becomes; ``fields``: these columns.
+    ``found_by``: the columns by which rows are found; ``everything``: all columns, which decide between rows that time
+    does not tell apart; ``values``: the features' columns. ``defaults``: what a feature is where no value is found,
+    as a column of one row; ``copies``: how many columns each feature becomes; ``fields``: these columns.
     """
 
     columns: RowColumns
     rule: Rule
-    schema: pa.Schema
+    found_by: pa.Schema
     everything: pa.Schema
-    outputs: tuple[tuple[str, Array | None, int], ...]
+    values: pa.Schema
+    defaults: Mapping[str, Array]
+    copies: Mapping[str, int]
     fields: tuple[StructField, ...]
 
-    def joined(self, spine: Spine, rows: Callable[[pa.Schema], pa.Table]) -> list[Array]:
-        """The output columns for a spine. ``rows`` gives the view's, with the columns of a schema."""
-        table = rows(self.schema)
-        matches = as_of(spine, table, self.columns, self.rule)
+    def joined(self, spine: Spine, rows: _Rows) -> list[Array]:
+        """The output columns for a spine."""
+        matches = as_of(spine, rows(self.found_by), self.columns, self.rule)
         if matches.is_tied.any():
             table = rows(self.everything)
-            matches = as_of(spine, table, self.columns, self.rule)
-        found: list[Array] = []
-        for name, default, copies in self.outputs:
-            found += [_feature(table, name, matches.index, default)] * copies
-        return found
+            matches, rows = as_of(spine, table, self.columns, self.rule), partial(_of_memory, table)
+        found = rows(self.values, matches.index)
+        made: list[Array] = []
+        for name, copies in self.copies.items():
+            made += [self._with_default(name, plain(found[name]), matches.index < 0)] * copies
+        return made
+
+    def _with_default(self, name: str, values: Array, is_missing: Flags) -> Array:
+        if name not in self.defaults or not is_missing.any():
+            return values
+        return pc.if_else(column(is_missing), self.defaults[name][0], values)
 
 
-def _feature(table: pa.Table, name: str, index: Integers, default: Array | None) -> Array:
-    is_missing = index < 0
-    if not table.num_rows:
-        table = pa.table([pa.nulls(1, field.type) for field in table.schema], schema=table.schema)
-    values = picked(plain(table[name]), np.maximum(index, 0), is_missing)
-    if default is None or not is_missing.any():
-        return values
-    return pc.if_else(column(is_missing), default[0], values)
+# A view's rows with the columns of a schema: all of them, or those with some numbers, null for negative ones.
+_Rows = Callable[..., pa.Table]
+
+
+def _of_memory(table: pa.Table, schema: pa.Schema, numbers: Integers | None = None) -> pa.Table:
+    rows = table.select(schema.names)
+    return (rows if numbers is None else picked(rows, numbers, numbers < 0)).cast(schema)
 
 
 def _source(view: PinnedView, schema: StructType, spine: StructType) -> _Source:
@@ -108,16 +111,15 @@ def _source(view: PinnedView, schema: StructType, spine: StructType) -> _Source:
     stored = {field.name: field for field in schema.fields}
     columns = RowColumns(tuple(how.keys), how.event_timestamp, how.created_timestamp)
     found_by = [name for name in (*columns.keys, how.event_timestamp, how.created_timestamp) if name is not None]
-    read = to_arrow_schema(StructType([stored[name] for name in dict.fromkeys([*found_by, *how.features])]))
-    defaults = {
-        name: default_column(how.view, name, default, read.field(name).type) for name, default in how.defaults.items()
-    }
+    values = to_arrow_schema(StructType([stored[name] for name in how.features]))
     return _Source(
         columns,
         Rule(how.available_after, how.ttl),
-        read,
+        to_arrow_schema(StructType([stored[name] for name in dict.fromkeys(found_by)])),
         to_arrow_schema(schema),
-        tuple((name, defaults.get(name), len(outputs)) for name, outputs in how.features.items()),
+        values,
+        {name: default_column(how.view, name, given, values.field(name).type) for name, given in how.defaults.items()},
+        {name: len(outputs) for name, outputs in how.features.items()},
         tuple(
             StructField(output, stored[name].dataType) for name, outputs in how.features.items() for output in outputs
         ),
@@ -248,7 +250,7 @@ def _from_files(spine: DataFrame, views: Mapping[PinnedView, Sequence[DataFile]]
             made = list(table.columns)
             for source, files in sources:
                 task = files_of_bucket([] if code is None else files, code or 1)
-                made += source.joined(part, partial(_read, task, source.columns))
+                made += source.joined(part, partial(read_rows, task))
             yield _table(made, arrow)
 
     return TaskRows(gathered, work, schema)
@@ -274,15 +276,10 @@ def _from_spark(spine: DataFrame, view: PinnedView, rows: int | None) -> DataFra
             return arrow.empty_table()
         found = spine_rows.select(given.names).cast(given)
         part = _spine_of(found, names, is_timed)
-        made = source.joined(part, lambda asked: view_rows.select(asked.names).cast(asked))
+        made = source.joined(part, partial(_of_memory, view_rows))
         return _table([*found.columns, *made], arrow)
 
     return left.groupBy(_PART).cogroup(right.groupBy(_PART)).applyInArrow(run, schema)
-
-
-def _read(task: BucketTask, columns: RowColumns, schema: pa.Schema) -> pa.Table:
-    asked = BucketColumns(columns.keys, columns.event_timestamp, *_ANY_TIME, schema)
-    return read_bucket(task, asked, own_keys=False)
 
 
 def _is_timed(views: Iterable[PinnedView]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from deltalake import DeltaTable
 from pyspark.sql import SparkSession
@@ -86,6 +88,15 @@ def test_the_running_spark_is_found_from_any_session(started_spark: SparkSession
     running = running_session()
     assert running is not None
     assert running.sparkContext is started_spark.sparkContext
+
+
+def test_python_workers_do_not_import_from_archives_of_spark(spark: SparkSession) -> None:
+    def archives(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for _ in batches:
+            found = [entry for entry in sys.path_importer_cache if entry.endswith(("pyspark.zip", ".jar"))]
+            yield pa.RecordBatch.from_pydict({"path": pa.array(found, pa.string())})
+
+    assert spark.range(1).mapInArrow(archives, "path string").collect() == []
 
 
 def test_timestamps_are_written_so_that_other_readers_see_microseconds(spark: SparkSession, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -18,6 +19,7 @@ from feature_mart.delta.bucket_files import (
     DataFile,
     bucket_tasks,
     read_bucket,
+    read_rows,
     rows_between,
 )
 
@@ -90,3 +92,39 @@ def test_a_task_keeps_the_rows_of_its_keys_and_of_its_time(tmp_path: Path) -> No
         found: list[Any] = rows["k"].to_pylist()
         seen += found
     assert sorted(seen) == list(range(20, 60))
+
+
+def test_some_rows_are_read_by_their_numbers_over_all_files(tmp_path: Path) -> None:
+    files = []
+    for number, keys in enumerate([range(10), range(10, 10), range(10, 25), range(25, 30)]):
+        path = str(tmp_path / f"{number}.parquet")
+        pq.write_table(pa.table({"k": pa.array(keys, pa.int32())}), path, row_group_size=4)
+        files.append(DataFile(path, 1, len(keys), 0, 0))
+    task, schema = BucketTask(1, 0, tuple(files)), SCHEMA.remove(1)
+    everything = read_rows(task, schema)
+    assert everything["k"].to_pylist() == list(range(30))
+    for numbers in ([29, 3, -1, 12, 3, 0, 11], [-1, -1], list(range(30)), [24], []):
+        found = read_rows(task, schema, np.array(numbers, dtype=np.int64))
+        assert found.schema == schema
+        assert found["k"].to_pylist() == [None if number < 0 else number for number in numbers]
+        assert found["v"].null_count == len(numbers)
+
+
+def test_without_files_no_number_finds_a_row() -> None:
+    found = read_rows(BucketTask(1, 0, ()), SCHEMA, np.array([-1, -1]))
+    assert found.to_pylist() == [{"k": None, "at": None, "v": None}] * 2
+
+
+def test_row_groups_without_a_row_that_is_asked_for_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "part.parquet"
+    pq.write_table(pa.table({"k": list(range(8))}), path, row_group_size=4, use_dictionary=False, compression="none")
+    metadata = pq.ParquetFile(path).metadata
+    second = metadata.row_group(1).column(0)
+    with path.open("r+b") as opened:
+        opened.seek(second.data_page_offset)
+        opened.write(b"\xff" * second.total_compressed_size)
+    task = BucketTask(1, 0, (DataFile(str(path), 1, 8, 0, 0),))
+    schema = pa.schema({"k": pa.int64()})
+    assert read_rows(task, schema, np.array([3, 0]))["k"].to_pylist() == [3, 0]
+    with pytest.raises(OSError):
+        read_rows(task, schema, np.array([3, 4]))

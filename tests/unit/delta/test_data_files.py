@@ -76,6 +76,34 @@ def test_small_pieces_become_one_row_group(tmp_path: Path) -> None:
     assert (metadata.num_rows, metadata.num_row_groups) == (100, 1)
 
 
+def test_row_groups_are_small_and_only_values_that_come_again_have_a_dictionary(tmp_path: Path) -> None:
+    count = 40_000
+    nested = {
+        "list": pa.list_(pa.int64()),
+        "map": pa.map_(pa.string(), pa.float64()),
+        "struct": pa.struct([("a", pa.list_(pa.string())), ("b", pa.int64())]),
+    }
+    value = {"list": [1, 2], "map": [("x", 1.5)], "struct": {"a": ["p"], "b": None}}
+    rows = pa.table(
+        {
+            "own": pa.array([float(number) if number % 3 else None for number in range(count)]),
+            "few": pa.array([float(number % 500) for number in range(count)]),
+            "text": pa.array([str(number) for number in range(count)]),
+            "null": pa.nulls(count, pa.float64()),
+            **{name: pa.array([value[name]] * count, kind) for name, kind in nested.items()},
+        }
+    )
+    (file,) = write_files([rows], Target(str(tmp_path), (), None, None, (), "t")).to_pylist()
+    path = tmp_path / file["path"]
+    metadata = pq.ParquetFile(path).metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    assert max(group.num_rows for group in groups) < count / 2
+    columns = [groups[0].column(number) for number in range(metadata.num_columns)]
+    without = {column.path_in_schema for column in columns if not column.has_dictionary_page}
+    assert without == {"own", "text", "null"}
+    assert pq.read_table(path).equals(rows)
+
+
 def test_no_rows_make_no_file(tmp_path: Path) -> None:
     empty = pa.table({"k": pa.array([], pa.int64())})
     assert write_files([empty], Target(str(tmp_path), ("k",), None, Layout(), ("k",), "t")).num_rows == 0
