@@ -72,8 +72,8 @@ class Control:
     held_since: str | None = None
 
     def to_bytes(self) -> bytes:
-        """As it is stored."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
+        """As it is stored. The order of the keys is that of their values in the texts of keys, and is kept."""
+        return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod
     def from_bytes(cls, stored: bytes) -> Control:
