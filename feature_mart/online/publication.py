@@ -151,28 +151,29 @@ class Publication:
             Busy: another sync is at work.
         """
         token, host, pid = secrets.token_hex(8), socket.gethostname(), os.getpid()
-        epoch, is_dirty = 0, False
+        last, is_dirty, is_closed = 0, False, False
         while True:
             stored = store.record(progress_field(view.name))
             control = live_control(store, view.name)
-            progress = cls._progress_of(store, view, stored)
+            known = None if stored is None else Progress.from_bytes(stored)
+            progress = cls._progress_of(store, view, known, control, is_closed=is_closed)
             now = store.now_ms()
             if progress.writer is not None and not _is_gone(progress.writer, now, host):
                 raise Busy(view.name, progress.writer)
-            writer = Writer(max(progress.epoch, epoch) + 1, token, host, pid, since, now + LEASE_MS)
+            writer = Writer(max(progress.epoch, last) + 1, token, host, pid, since, now + LEASE_MS)
             begun = progress.begun(writer, is_scanned=is_scanned)
             if not store.swap(progress_field(view.name), stored, {progress_field(view.name): begun.to_bytes()}):
                 continue
-            fences = store.scripts(
-                [("fence", [store.fence(lane)], [begun.field, writer.epoch, token]) for lane in range(store.lanes)]
-            )
-            is_dirty |= stored is None and any(there for _, there in fences)
-            epoch = max([0, *(int(there.split(b":")[0]) for is_ours, there in fences if not is_ours)])
-            if not epoch:
+            found = cls(store, view, control, begun)
+            before, last = found._fenced()
+            is_dirty |= before > 0 and (known is None or known.field != begun.field)
+            if not last:
                 break
-            # The store lost the view's record, and not the fences: begin after the last writer that it knew.
-            cls(store, view, control, begun)._released()
-        found = cls(store, view, control, begun)
+            # The store lost the view's record, and not the fences: begin after the last writer that it knew, or in
+            # another field where this one was closed for ever.
+            is_closed = last == _LAST_EPOCH
+            last = 0 if is_closed else last
+            found._released()
         try:
             found._clean(is_dirty=is_dirty)
         except BaseException:
@@ -181,18 +182,33 @@ class Publication:
         return found
 
     @staticmethod
-    def _progress_of(store: RedisStore, view: OnlineView, stored: bytes | None) -> Progress:
-        """What is known of the view's writers. A new view, or one of other entities than before, gets a new field."""
-        known = None if stored is None else Progress.from_bytes(stored)
-        if known is not None and known.entity == view.entity:
+    def _progress_of(
+        store: RedisStore, view: OnlineView, known: Progress | None, live: Control | None, *, is_closed: bool
+    ) -> Progress:
+        """What is known of the view's writers, in a field of its own for all entities that it has had.
+
+        A view that is again of the entities of what is live goes on in that field. Nobody noted what was left there:
+        epoch 0 stands for it.
+        """
+        if known is not None and known.entity == view.entity and not is_closed:
             return known
-        # A field of the hash of records counts them: no two views ever have the same.
-        field = str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0])
+        if live is not None and live.entity == view.entity and not is_closed:
+            found = Progress(live.field, view.entity, written=(0,), scanned=(0,))
+        else:
+            # A field of the hash of records counts them: no two views ever have the same.
+            found = Progress(str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0]), view.entity)
         if known is None:
-            return Progress(field, view.entity)
-        return Progress(
-            field, view.entity, known.epoch, known.writer, retired=(*known.retired, (known.field, known.entity))
-        )
+            return found
+        others = [*known.retired, (known.field, known.entity)]
+        retired = tuple((field, entity) for field, entity in others if field != found.field)
+        return replace(found, epoch=known.epoch, writer=known.writer, retired=retired)
+
+    def _fenced(self) -> tuple[int, int]:
+        """Shuts out writers before. The last epoch of those that were there, and of those that began after this one."""
+        given = [self._progress.field, self.writer.epoch, self.writer.token]
+        found = self.store.scripts([("fence", [self.store.fence(lane)], given) for lane in range(self.store.lanes)])
+        epochs = [(int(there.split(b":")[0]) if there else 0, is_ours) for is_ours, there in found]
+        return max(epoch for epoch, _ in epochs), max([0, *(epoch for epoch, is_ours in epochs if not is_ours)])
 
     def writer_of_cells(self, *, writes_all: bool) -> CellWriter:
         """What writes values of this epoch, here or in tasks."""

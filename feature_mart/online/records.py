@@ -72,7 +72,7 @@ class Control:
     held_since: str | None = None
 
     def to_bytes(self) -> bytes:
-        """As it is stored. The order of keys means something: it is that of their values in a key's text."""
+        """As it is stored. The order of the keys is that of their values in the texts of keys, and is kept."""
         return json.dumps(asdict(self), separators=(",", ":")).encode()
 
     @classmethod

@@ -179,11 +179,15 @@ class RedisStore:
         return {name.decode(): value for name, value in pairs}
 
     def swap(self, field: str, expected: bytes | None, changes: Mapping[str, bytes | None]) -> bool:
-        """Changes records in one step if a field is what it was; None stands for a field that is not there."""
+        """Changes records in one step if a field is what it was; None stands for a field that is not there.
+
+        The last of the changes must be one that nobody else would make: it tells whether they were made.
+        """
         pairs = [part for name, value in changes.items() for part in (name, value or b"")]
         done = self.scripts([("swap", [self.records], [field, expected or b"", *pairs])])[0] == 1
         # The reply to the first try may have been lost on the way.
-        return done or (field in changes and self.record(field) == changes[field])
+        last, value = list(changes.items())[-1]
+        return done or self.record(last) == value
 
     def now_ms(self) -> int:
         """The store's own time, in milliseconds since 1970."""
