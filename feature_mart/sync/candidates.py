@@ -59,7 +59,7 @@ def candidate_keys(
             return None
         wanted = pa.schema([*keys, *([] if time in keys.names else [rows.schema.field(str(time))])])
         task = BucketTask(1, 0, tuple(near))
-        aged = rows.findable(read_bucket(task, replace(rows.read_columns(wanted), end=_LATEST), own_keys=False))
+        aged = rows.findable(read_bucket(task, replace(rows.read_columns(wanted), end=_LATEST)))
         found.append(aged.filter(column(is_within(aged, str(time), start, end))).select(keys.names))
     together = pa.concat_tables([keys.empty_table(), *found])
     entities = Entities.of([plain(together[name]) for name in keys.names])
@@ -105,7 +105,7 @@ def _latest_of(keys: pa.Table, files: Sequence[DataFile], rows: SnapshotRows, sc
         now, waiting = waiting[:count], waiting[count:]
         count *= 2
         near = tuple(file for file in now if _may_hold(file, hashes[is_open]))
-        read = read_bucket(BucketTask(1, 0, near), rows.read_columns(schema), own_keys=False)
+        read = read_bucket(BucketTask(1, 0, near), rows.read_columns(schema))
         codes = entities.find([plain(read[name]) for name in names])
         mine = np.flatnonzero(codes >= 0)
         pool.append(picked(read, mine))
