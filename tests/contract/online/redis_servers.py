@@ -16,19 +16,19 @@ import pytest
 import redis
 
 from feature_mart.online.address import StoreAddress
-from feature_mart.online.embedded import _executable
+from feature_mart.online.embedded import executable
 
 SYSTEM_SERVER = Path("/usr/bin/redis-server")
 PASSWORD = "a-long-pass:word"
 _PATIENCE = 20.0
 
 
-def embedded_executable() -> Path:
+def embeddedexecutable() -> Path:
     """The server that `mart` starts for itself (6.2)."""
-    return _executable()
+    return executable()
 
 
-def system_executable() -> Path:
+def systemexecutable() -> Path:
     """The distribution's server (7 or newer)."""
     if not SYSTEM_SERVER.exists():
         reason = f"there is no {SYSTEM_SERVER}: install it (apt-get install redis-server)"
@@ -68,7 +68,7 @@ class RedisServer:
     """
 
     def __init__(self, executable: Path, *options: str, port: int | None = None, password: str | None = None) -> None:
-        self._executable, self._options, self._password = executable, options, password
+        self.executable, self._options, self._password = executable, options, password
         self.port = port
         self.folder = Path(tempfile.mkdtemp(prefix="mart-redis-"))
         self._process: subprocess.Popen[bytes] | None = None
@@ -93,12 +93,12 @@ class RedisServer:
         where += [] if self.port else ["--unixsocket", str(self.folder / "redis.sock")]
         secret = ["--requirepass", self._password, "--masterauth", self._password] if self._password else []
         self._process = subprocess.Popen(
-            [str(self._executable), *where, *secret, "--dir", str(self.folder), "--save", "", *self._options],
+            [str(self.executable), *where, *secret, "--dir", str(self.folder), "--save", "", *self._options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        until(self._answers, f"{self._executable} starts")
+        until(self._answers, f"{self.executable} starts")
 
     def _answers(self) -> bool:
         assert self._process is not None and self._process.poll() is None, "the server ended"
