@@ -28,7 +28,7 @@ def embeddedexecutable() -> Path:
     return executable()
 
 
-def systemexecutable() -> Path:
+def system_executable() -> Path:
     """The distribution's server (7 or newer)."""
     if not SYSTEM_SERVER.exists():
         reason = f"there is no {SYSTEM_SERVER}: install it (apt-get install redis-server)"
