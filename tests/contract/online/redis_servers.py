@@ -23,7 +23,7 @@ PASSWORD = "a-long-pass:word"
 _PATIENCE = 20.0
 
 
-def embeddedexecutable() -> Path:
+def embedded_executable() -> Path:
     """The server that `mart` starts for itself (6.2)."""
     return executable()
 
