@@ -30,8 +30,8 @@ from feature_mart.online.redis_store import RedisStore, ScriptCall
 LEASE_MS = 15_000
 _BEAT = LEASE_MS / 3000
 _REPLICAS_MS = 5_000
-_CELLS = 64  # in one script: others wait no longer than it takes
-_SCRIPTS = 32  # in one round trip
+_CELLS = 16  # in one script: lookups wait no longer than it takes
+_SCRIPTS = 8  # in one round trip
 _FIELDS = "fields"
 _LAST_EPOCH = (1 << 30) - 1
 

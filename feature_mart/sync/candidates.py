@@ -23,7 +23,7 @@ from feature_mart.sync.snapshot import EARLIEST_MICROS, SnapshotRows, is_within
 
 # Change rows that are looked at in this process. More of them are the work of tasks.
 MOST_ROWS = 300_000
-_FIRST_FILES = 4
+_FIRST_FILES = 1
 _LATEST = 2**63 - 1
 
 
