@@ -26,7 +26,6 @@ VIEW = "customer_profile"
 QUERY = "queries/rfm_segments.sql"
 PIPELINE = "retail_daily"
 EXPLAINED = "order_count"
-SERVICE = "churn_v1"
 INVOICES = ROOT / "data" / "invoice_lines"
 LATE_BY = timedelta(days=60)
 NEXT = f"""
@@ -104,7 +103,7 @@ def main() -> None:
     run("build", PIPELINE, "--end", end)
     run("explain", f"{VIEW}:{EXPLAINED}", "--key", f"customer_id={customer}")
     run("sync")
-    run("online", "get", SERVICE, "--key", f"customer_id={customer}")
+    run("online", "get", VIEW, "--key", f"customer_id={customer}")
     run("online", "stop")
     click.echo(f"\nThe first build took {built:.0f} s, everything {time.perf_counter() - started:.0f} s.")
     click.echo(NEXT.format(end=end))
