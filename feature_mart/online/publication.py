@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 from feature_mart.errors import OnlineStoreError, SyncSuperseded, TransientError
 from feature_mart.online.address import StoreAddress
@@ -138,6 +139,7 @@ class Publication:
         self.store, self.view, self.live, self.writer = store, view, live, progress.writer
         self._progress = progress
         self._turn = threading.Lock()
+        self._masters = store.masters()
 
     @classmethod
     def begin(cls, store: RedisStore, view: OnlineView, *, since: str, is_scanned: bool) -> Publication:
@@ -257,7 +259,7 @@ class Publication:
 
         Raises:
             SyncSuperseded: another sync has begun since, or the view was rolled back.
-            OnlineStoreError: replicas do not have what was written.
+            OnlineStoreError: replicas do not have what was written, or a server may have lost some of it.
         """
         marks: list[ScriptCall] = [
             ("mark", [self.store.fence(lane)], [self._progress.field, self.writer.fence, self.writer.epoch])
@@ -268,6 +270,11 @@ class Publication:
                 f"view {self.view.name}: not all replicas of the online store have what was written after "
                 f"{_REPLICAS_MS // 1000} s, so a failover could lose it. What is live stays as it is. Look after the "
                 "replicas, and sync again."
+            )
+        if self.store.masters() != self._masters:
+            raise OnlineStoreError(
+                f"view {self.view.name}: a server of the online store was restarted or replaced while this sync wrote, "
+                "and may have lost some of it. What is live stays as it is. Sync again."
             )
         is_same_place = self.live is not None and self.live.field == self._progress.field
         control = Control(
@@ -297,8 +304,7 @@ class Publication:
         live, previous = _epochs(control)
         written = self._progress.written
         try:
-            for epoch in written if previous else ():
-                self._trim(epoch, live, previous)
+            self._trim(written if previous else (), live, previous)
             done = tuple(epoch for epoch in written if epoch != self.writer.epoch or not previous)
             self._drop_journals(done)
             for field, entity in self._progress.retired:
@@ -322,23 +328,22 @@ class Publication:
             )
 
     def _clean(self, *, is_dirty: bool) -> None:
-        """Removes what epochs left that are neither live nor previous, before anything is written."""
+        """Removes what epochs left that are neither live nor previous, before anything is written.
+
+        They stay noted until a snapshot is live: a failover up to then can bring back what was removed.
+        """
         live, previous = self._kept()
         left = tuple(epoch for epoch in self._progress.written if epoch not in (live, self.writer.epoch))
         if is_dirty:
             self._on_all("trim", [self._progress.field, self.writer.fence, live, previous])
-        for epoch in left:
-            self._trim(epoch, live, previous)
-        self._drop_journals(left)
-        if left:
-            self._changed(self._progress.cleaned(left))
+        self._trim(left, live, previous)
 
-    def _trim(self, epoch: int, live: int, previous: int) -> None:
+    def _trim(self, epochs: Sequence[int], live: int, previous: int) -> None:
         given = [self._progress.field, self.writer.fence, live, previous]
-        if epoch in self._progress.scanned:
+        if any(epoch in self._progress.scanned for epoch in epochs):
             self._on_all("trim", given)
             return
-        for lane in range(self.store.lanes):
+        for epoch, lane in product(epochs, range(self.store.lanes)):
             journal = self.store.journal(lane, self._progress.field, epoch)
             start = 0
             while keys := self.store.run([("LRANGE", journal, start, start + _CELLS * _SCRIPTS - 1)])[0]:
