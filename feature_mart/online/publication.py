@@ -34,7 +34,9 @@ _REPLICAS_MS = 5_000
 _CELLS = 64  # in one script: others wait no longer than it takes
 _SCRIPTS = 32  # in one round trip
 _FIELDS = "fields"
-_LAST_EPOCH = (1 << 30) - 1
+# Stands for epochs of which nobody noted what they left.
+_UNKNOWN = (0,)
+_LAST_EPOCH, _CLOSED = (1 << 30) - 1, "closed"
 
 
 def control_field(view: str) -> str:
@@ -189,13 +191,12 @@ class Publication:
     ) -> Progress:
         """What is known of the view's writers, in a field of its own for all entities that it has had.
 
-        A view that is again of the entities of what is live goes on in that field. Nobody noted what was left there:
-        epoch 0 stands for it.
+        A view that is again of the entities of what is live goes on in that field. Nobody noted what was left there.
         """
         if known is not None and known.entity == view.entity and not is_closed:
             return known
         if live is not None and live.entity == view.entity and not is_closed:
-            found = Progress(live.field, view.entity, written=(0,), scanned=(0,))
+            found = Progress(live.field, view.entity, written=_UNKNOWN, scanned=_UNKNOWN)
         else:
             # A field of the hash of records counts them: no two views ever have the same.
             found = Progress(str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0]), view.entity)
@@ -358,12 +359,13 @@ class Publication:
         return found
 
     def _drop_journals(self, epochs: Sequence[int]) -> None:
-        names = [
-            self.store.journal(lane, self._progress.field, epoch)
-            for epoch in epochs
-            if epoch not in self._progress.scanned
-            for lane in range(self.store.lanes)
-        ]
+        field, lanes = self._progress.field, range(self.store.lanes)
+        noted = (epoch for epoch in epochs if epoch not in self._progress.scanned)
+        names: list[str | bytes] = [self.store.journal(lane, field, epoch) for epoch, lane in product(noted, lanes)]
+        if set(epochs) >= set(_UNKNOWN):
+            found = (name for group in self.store.keys_like(self.store.journals(field)) for name in group)
+            # Those of writers that began since are not this one's to remove.
+            names += (name for name in found if int(name.rpartition(b":")[2]) < self.writer.epoch)
         if names:
             self.store.run([("DEL", name) for name in names])
 
@@ -439,7 +441,7 @@ def retire(store: RedisStore, view: str) -> bool:
     if stored is None:
         return False
     progress = Progress.from_bytes(stored)
-    gone = replace(progress, writer=None, written=(), scanned=())
+    gone = replace(progress, writer=None, written=_UNKNOWN, scanned=_UNKNOWN)
     if not store.swap(progress_field(view), stored, {control_field(view): None, progress_field(view): gone.to_bytes()}):
         raise SyncSuperseded(f"view {view}: a sync of it began while it was being removed from the online store.")
     for field, entity in ((progress.field, progress.entity), *progress.retired):
@@ -450,9 +452,9 @@ def retire(store: RedisStore, view: str) -> bool:
 
 def drop_cells(store: RedisStore, field: str, entity: str) -> None:
     """Removes all values of a field that no view has any more, and shuts out whoever still writes it."""
-    token = secrets.token_hex(8)
-    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, token]) for lane in range(store.lanes)])
-    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{token}"]):
+    # Always the same token: what one that was killed has not removed, the next does.
+    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, _CLOSED]) for lane in range(store.lanes)])
+    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{_CLOSED}"]):
         store.scripts(calls)
     for names in store.keys_like(store.journals(field)):
         store.run([("DEL", name) for name in names])
