@@ -51,7 +51,7 @@ def _meant(error: Exception, address: StoreAddress) -> Exception:
     where = f"the online store ({address.shown})"
     if isinstance(error, ResponseError) and "FENCED" in said:
         return SyncSuperseded(f"{where}: another sync of this view has begun since, and takes its place. {_LIVE}")
-    if isinstance(error, OutOfMemoryError) or said.startswith("OOM"):
+    if isinstance(error, OutOfMemoryError) or "OOM command not allowed" in said:
         return OnlineStoreError(
             f"{where} is out of memory: {said} {_LIVE} Give it more (maxmemory), or put fewer features online; the "
             "next sync removes what this one left."

@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import product
 
 from feature_mart.errors import OnlineStoreError, SyncSuperseded, TransientError
 from feature_mart.online.address import StoreAddress
@@ -33,7 +34,9 @@ _REPLICAS_MS = 5_000
 _CELLS = 16  # in one script: lookups wait no longer than it takes
 _SCRIPTS = 8  # in one round trip
 _FIELDS = "fields"
-_LAST_EPOCH = (1 << 30) - 1
+# Stands for epochs of which nobody noted what they left.
+_UNKNOWN = (0,)
+_LAST_EPOCH, _CLOSED = (1 << 30) - 1, "closed"
 
 
 def control_field(view: str) -> str:
@@ -138,6 +141,7 @@ class Publication:
         self.store, self.view, self.live, self.writer = store, view, live, progress.writer
         self._progress = progress
         self._turn = threading.Lock()
+        self._masters = store.masters()
 
     @classmethod
     def begin(cls, store: RedisStore, view: OnlineView, *, since: str, is_scanned: bool) -> Publication:
@@ -187,13 +191,12 @@ class Publication:
     ) -> Progress:
         """What is known of the view's writers, in a field of its own for all entities that it has had.
 
-        A view that is again of the entities of what is live goes on in that field. Nobody noted what was left there:
-        epoch 0 stands for it.
+        A view that is again of the entities of what is live goes on in that field. Nobody noted what was left there.
         """
         if known is not None and known.entity == view.entity and not is_closed:
             return known
         if live is not None and live.entity == view.entity and not is_closed:
-            found = Progress(live.field, view.entity, written=(0,), scanned=(0,))
+            found = Progress(live.field, view.entity, written=_UNKNOWN, scanned=_UNKNOWN)
         else:
             # A field of the hash of records counts them: no two views ever have the same.
             found = Progress(str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0]), view.entity)
@@ -257,7 +260,7 @@ class Publication:
 
         Raises:
             SyncSuperseded: another sync has begun since, or the view was rolled back.
-            OnlineStoreError: replicas do not have what was written.
+            OnlineStoreError: replicas do not have what was written, or a server may have lost some of it.
         """
         marks: list[ScriptCall] = [
             ("mark", [self.store.fence(lane)], [self._progress.field, self.writer.fence, self.writer.epoch])
@@ -268,6 +271,11 @@ class Publication:
                 f"view {self.view.name}: not all replicas of the online store have what was written after "
                 f"{_REPLICAS_MS // 1000} s, so a failover could lose it. What is live stays as it is. Look after the "
                 "replicas, and sync again."
+            )
+        if self.store.masters() != self._masters:
+            raise OnlineStoreError(
+                f"view {self.view.name}: a server of the online store was restarted or replaced while this sync wrote, "
+                "and may have lost some of it. What is live stays as it is. Sync again."
             )
         is_same_place = self.live is not None and self.live.field == self._progress.field
         control = Control(
@@ -297,8 +305,7 @@ class Publication:
         live, previous = _epochs(control)
         written = self._progress.written
         try:
-            for epoch in written if previous else ():
-                self._trim(epoch, live, previous)
+            self._trim(written if previous else (), live, previous)
             done = tuple(epoch for epoch in written if epoch != self.writer.epoch or not previous)
             self._drop_journals(done)
             for field, entity in self._progress.retired:
@@ -322,23 +329,22 @@ class Publication:
             )
 
     def _clean(self, *, is_dirty: bool) -> None:
-        """Removes what epochs left that are neither live nor previous, before anything is written."""
+        """Removes what epochs left that are neither live nor previous, before anything is written.
+
+        They stay noted until a snapshot is live: a failover up to then can bring back what was removed.
+        """
         live, previous = self._kept()
         left = tuple(epoch for epoch in self._progress.written if epoch not in (live, self.writer.epoch))
         if is_dirty:
             self._on_all("trim", [self._progress.field, self.writer.fence, live, previous])
-        for epoch in left:
-            self._trim(epoch, live, previous)
-        self._drop_journals(left)
-        if left:
-            self._changed(self._progress.cleaned(left))
+        self._trim(left, live, previous)
 
-    def _trim(self, epoch: int, live: int, previous: int) -> None:
+    def _trim(self, epochs: Sequence[int], live: int, previous: int) -> None:
         given = [self._progress.field, self.writer.fence, live, previous]
-        if epoch in self._progress.scanned:
+        if any(epoch in self._progress.scanned for epoch in epochs):
             self._on_all("trim", given)
             return
-        for lane in range(self.store.lanes):
+        for epoch, lane in product(epochs, range(self.store.lanes)):
             journal = self.store.journal(lane, self._progress.field, epoch)
             start = 0
             while keys := self.store.run([("LRANGE", journal, start, start + _CELLS * _SCRIPTS - 1)])[0]:
@@ -353,12 +359,13 @@ class Publication:
         return found
 
     def _drop_journals(self, epochs: Sequence[int]) -> None:
-        names = [
-            self.store.journal(lane, self._progress.field, epoch)
-            for epoch in epochs
-            if epoch not in self._progress.scanned
-            for lane in range(self.store.lanes)
-        ]
+        field, lanes = self._progress.field, range(self.store.lanes)
+        noted = (epoch for epoch in epochs if epoch not in self._progress.scanned)
+        names: list[str | bytes] = [self.store.journal(lane, field, epoch) for epoch, lane in product(noted, lanes)]
+        if set(epochs) >= set(_UNKNOWN):
+            found = (name for group in self.store.keys_like(self.store.journals(field)) for name in group)
+            # Those of writers that began since are not this one's to remove.
+            names += (name for name in found if int(name.rpartition(b":")[2]) < self.writer.epoch)
         if names:
             self.store.run([("DEL", name) for name in names])
 
@@ -434,7 +441,7 @@ def retire(store: RedisStore, view: str) -> bool:
     if stored is None:
         return False
     progress = Progress.from_bytes(stored)
-    gone = replace(progress, writer=None, written=(), scanned=())
+    gone = replace(progress, writer=None, written=_UNKNOWN, scanned=_UNKNOWN)
     if not store.swap(progress_field(view), stored, {control_field(view): None, progress_field(view): gone.to_bytes()}):
         raise SyncSuperseded(f"view {view}: a sync of it began while it was being removed from the online store.")
     for field, entity in ((progress.field, progress.entity), *progress.retired):
@@ -445,9 +452,9 @@ def retire(store: RedisStore, view: str) -> bool:
 
 def drop_cells(store: RedisStore, field: str, entity: str) -> None:
     """Removes all values of a field that no view has any more, and shuts out whoever still writes it."""
-    token = secrets.token_hex(8)
-    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, token]) for lane in range(store.lanes)])
-    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{token}"]):
+    # Always the same token: what one that was killed has not removed, the next does.
+    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, _CLOSED]) for lane in range(store.lanes)])
+    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{_CLOSED}"]):
         store.scripts(calls)
     for names in store.keys_like(store.journals(field)):
         store.run([("DEL", name) for name in names])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from importlib.resources import files
 from typing import Any
@@ -11,7 +11,7 @@ import redis
 from redis.backoff import ExponentialWithJitterBackoff
 from redis.cluster import ClusterNode, RedisCluster
 from redis.connection import parse_url
-from redis.exceptions import NoScriptError
+from redis.exceptions import AskError, NoScriptError
 from redis.retry import Retry
 
 from feature_mart.online.address import CLUSTER_LANES, StoreAddress
@@ -112,23 +112,24 @@ class RedisStore:
             return self._sent(commands)
 
     def _sent(self, commands: Sequence[Command]) -> list[Any]:
-        if isinstance(self._client, RedisCluster):
-            pipe = self._client.pipeline()
-            for command in commands:
-                pipe.execute_command(*command)
-            found: list[Any] = pipe.execute()
-            return found
+        return self._retry.call_with_retry(lambda: self._sent_once(commands), lambda error: None)
+
+    def _sent_once(self, commands: Sequence[Command]) -> list[Any]:
         client = self._client
-        return self._retry.call_with_retry(lambda: _at_once(client, commands), lambda error: None)
+        return _on_nodes(client, commands) if isinstance(client, RedisCluster) else _at_once(client, commands)
 
     def scripts(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """The replies of scripts, each with its keys (of one lane) and its other arguments."""
         with store_errors(self.address):
-            try:
-                return self._sent(self._commands(calls))
-            except NoScriptError:  # the server was restarted
-                del self._digests
-                return self._sent(self._commands(calls))
+            return self._loaded(lambda: self._sent(self._commands(calls)))
+
+    def _loaded(self, run: Callable[[], list[Any]]) -> list[Any]:
+        """Runs scripts, on a server that may have been restarted since it was given them."""
+        try:
+            return run()
+        except NoScriptError:
+            self.__dict__.pop("_digests", None)
+            return run()
 
     def _commands(self, calls: Sequence[ScriptCall]) -> list[Command]:
         return [("EVALSHA", self._digests[name], len(keys), *keys, *given) for name, keys, given in calls]
@@ -152,8 +153,13 @@ class RedisStore:
 
     def _is_confirmed(self, client: redis.Redis, calls: Sequence[ScriptCall], timeout_ms: int) -> bool:
         replicas = int(client.info("replication").get("connected_slaves", 0))
-        commands = [*self._commands(calls), *([("WAIT", replicas, timeout_ms)] if replicas else [])]
-        found = self._retry.call_with_retry(lambda: _at_once(client, commands), lambda error: None)
+        wait: list[Command] = [("WAIT", replicas, timeout_ms)] if replicas else []
+
+        def run() -> list[Any]:
+            commands = [*self._commands(calls), *wait]
+            return self._retry.call_with_retry(lambda: _at_once(client, commands), lambda error: None)
+
+        found = self._loaded(run)
         return not replicas or int(found[-1]) >= replicas
 
     @cached_property
@@ -219,6 +225,10 @@ class RedisStore:
                 return list(found.values()) if several else [found]
             return [self._client.info(section)]
 
+    def masters(self) -> frozenset[str]:
+        """The processes that hold the store: others after a restart or a failover, which can lose the last writes."""
+        return frozenset(str(said["run_id"]) for said in self.info("server"))
+
     def settings(self, pattern: str) -> Mapping[str, str]:
         """The server's settings that match, of one node of a cluster."""
         with store_errors(self.address):
@@ -227,6 +237,45 @@ class RedisStore:
             else:
                 found = self._client.config_get(pattern)
             return {str(name): str(value) for name, value in found.items()}
+
+
+def _on_nodes(client: RedisCluster, commands: Sequence[Command]) -> list[Any]:
+    """Straight over connections, to all nodes before any answers.
+
+    The client's own pipeline asks one node for the keys of each script, and gives up while a failover is under way.
+    """
+    by_node: dict[str, tuple[ClusterNode, list[int]]] = {}
+    found: list[Any] = [None] * len(commands)
+    open_ones: list[tuple[Any, Any, list[int]]] = []
+    elsewhere: list[int] = []
+    try:
+        for number, command in enumerate(commands):
+            node = client.get_node_from_key(command[3] if command[0] == "EVALSHA" else command[1])
+            assert node is not None
+            by_node.setdefault(node.name, (node, []))[1].append(number)
+        for node, numbers in by_node.values():
+            pool = client.get_redis_connection(node).connection_pool
+            connection = pool.get_connection()
+            open_ones.append((pool, connection, numbers))
+            connection.send_packed_command(connection.pack_commands([commands[number] for number in numbers]))
+        for _, connection, numbers in open_ones:
+            for number in numbers:
+                try:
+                    found[number] = connection.read_response(disable_decoding=True)
+                except AskError:  # its slot has moved, or is moving
+                    elsewhere.append(number)
+    except BaseException as error:
+        for _, connection, _ in open_ones:
+            connection.disconnect()
+        if isinstance(error, PASSING):
+            client.nodes_manager.initialize()
+        raise
+    finally:
+        for pool, connection, _ in open_ones:
+            pool.release(connection)
+    for number in elsewhere:
+        found[number] = client.execute_command(*commands[number])
+    return found
 
 
 def _at_once(client: redis.Redis, commands: Sequence[Command]) -> list[Any]:

@@ -5,5 +5,6 @@ local own = ARGV[2] .. ':' .. ARGV[3]
 if there and there ~= own and tonumber(string.match(there, '^%d+')) >= tonumber(ARGV[2]) then
   return {0, there}
 end
+redis.call('HDEL', KEYS[1], ARGV[1]) -- first: see swap.lua
 redis.call('HSET', KEYS[1], ARGV[1], own)
 return {1, there or ''}

@@ -3,6 +3,9 @@ local there = redis.call('HGET', KEYS[1], ARGV[1])
 if (there or '') ~= ARGV[2] then
   return 0
 end
+-- What gives memory back is never refused for want of it, nor what follows in the same script: a full store can still be
+-- cleaned.
+redis.call('HDEL', KEYS[1], ARGV[1])
 for number = 3, #ARGV, 2 do
   if ARGV[number + 1] == '' then
     redis.call('HDEL', KEYS[1], ARGV[number])

@@ -10,6 +10,7 @@ for number = 2, #KEYS do
     local entries = entries_of(cell)
     local kept = keep({}, entries, live, previous)
     if #kept < #entries or kept[#kept][2] == '' then
+      redis.call('HDEL', KEYS[number], field) -- first: see swap.lua
       put(KEYS[number], field, kept)
       trimmed = trimmed + 1
     end

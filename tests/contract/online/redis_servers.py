@@ -118,6 +118,11 @@ class RedisServer:
         self._process.kill()
         self._process.wait()
 
+    def restart(self) -> None:
+        """As after a crash: with what it has on disk."""
+        self.kill()
+        self.start()
+
     def remove(self) -> None:
         self.kill()
         shutil.rmtree(self.folder)
@@ -134,18 +139,18 @@ class RedisCluster:
         self.masters, self.replicas = self.nodes[:3], self.nodes[3:]
         first = self.nodes[0]
         for number, node in enumerate(self.nodes):
-            _ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
-            _ask(first, "CLUSTER", "MEET", "127.0.0.1", node.port)
+            ask(node, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+            ask(first, "CLUSTER", "MEET", "127.0.0.1", node.port)
         for number, node in enumerate(self.masters):
             slots = range(16384 * number // 3, 16384 * (number + 1) // 3)
-            _ask(node, "CLUSTER", "ADDSLOTS", *slots)
+            ask(node, "CLUSTER", "ADDSLOTS", *slots)
         until(lambda: all(self._is_ok(node) for node in self.nodes), "the cluster's nodes know each other")
         for replica, master in zip(self.replicas, self.masters, strict=bool(self.replicas)):
-            _ask(replica, "CLUSTER", "REPLICATE", _ask(master, "CLUSTER", "MYID"))
+            ask(replica, "CLUSTER", "REPLICATE", ask(master, "CLUSTER", "MYID"))
         until(lambda: all(_is_linked(replica) for replica in self.replicas), "the replicas follow their masters")
 
     def _is_ok(self, node: RedisServer) -> bool:
-        said = _ask(node, "CLUSTER", "INFO")
+        said = ask(node, "CLUSTER", "INFO")
         return "cluster_state:ok" in said and f"cluster_known_nodes:{len(self.nodes)}" in said
 
     def address(self, mart: str) -> StoreAddress:
@@ -156,7 +161,8 @@ class RedisCluster:
             node.remove()
 
 
-def _ask(node: RedisServer, *command: object) -> str:
+def ask(node: RedisServer, *command: object) -> str:
+    """The reply of one node to a command."""
     with node.client() as client:
         found = client.execute_command(*command)
     return found.decode() if isinstance(found, bytes) else str(found)
