@@ -262,6 +262,8 @@ class Publication:
             SyncSuperseded: another sync has begun since, or the view was rolled back.
             OnlineStoreError: replicas do not have what was written, or a server may have lost some of it.
         """
+        if self._progress.writer is None:  # it has committed, or was given up
+            raise self._superseded()
         marks: list[ScriptCall] = [
             ("mark", [self.store.fence(lane)], [self._progress.field, self.writer.fence, self.writer.epoch])
             for lane in range(self.store.lanes)
@@ -308,6 +310,9 @@ class Publication:
             self._trim(written if previous else (), live, previous)
             done = tuple(epoch for epoch in written if epoch != self.writer.epoch or not previous)
             self._drop_journals(done)
+            if self._progress.retired:
+                # In a store that was emptied since, another view may have that field.
+                self._changed(self._progress)
             for field, entity in self._progress.retired:
                 drop_cells(self.store, field, entity)
             self._changed(replace(self._progress.cleaned(done), retired=()))
