@@ -105,13 +105,29 @@ def remove_table(name: str, folder: Path) -> None:
     Raises:
         TableError: files cannot be removed.
     """
+    remove_dropped(name, folder)
     try:
-        (folder / "_delta_log").rename(folder / "_dropped_log")  # without its log it is none
-        shutil.rmtree(folder)
+        # In one step, so that a new table of the name shares no folder with what is being removed.
+        folder.rename(_dropped(folder))
     except OSError as error:
-        raise TableError(
-            f"table {name} cannot be removed as a whole: {error}. Remove what is left of {folder} by hand."
-        ) from error
+        raise TableError(f"table {name} cannot be removed: {error}. It is as it was; free {folder} first.") from error
+    remove_dropped(name, folder)
+
+
+def remove_dropped(name: str, folder: Path) -> None:
+    """Removes what a `remove_table` that was stopped left of a table, if anything.
+
+    Raises:
+        TableError: files cannot be removed.
+    """
+    dropped = _dropped(folder)
+    shutil.rmtree(dropped, ignore_errors=True)  # another process may remove the same files
+    if dropped.exists():
+        raise TableError(f"what was dropped of table {name} cannot be removed: remove {dropped} by hand.")
+
+
+def _dropped(folder: Path) -> Path:
+    return folder.with_name(f".dropped-{folder.name}")
 
 
 def _actions(name: str, folder: Path, version: int) -> list[dict[str, Any]]:

@@ -250,7 +250,8 @@ class Tables:
         root = None if self.location.warehouse is None else log_folder(self.location.warehouse)
         if root is not None:
             folder = root.parent
-            return sorted(path.parent.name for path in folder.glob("*/_delta_log")) if folder.exists() else []
+            # A dot begins what a drop that was stopped left.
+            return sorted(path.parent.name for path in folder.glob("[!.]*/_delta_log")) if folder.exists() else []
         return _names_by_spark(self.location, self.session())
 
     def table(self, name: str) -> Table:

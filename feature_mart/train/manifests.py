@@ -8,7 +8,7 @@ from typing import Any
 
 from feature_mart.definitions.problems import did_you_mean, listed
 from feature_mart.delta.address import TRAINING_SET_MANIFEST, TRAINING_SET_PREFIX
-from feature_mart.delta.stored_files import remove_table
+from feature_mart.delta.stored_files import remove_dropped, remove_table
 from feature_mart.delta.tables import Table, Tables
 from feature_mart.errors import UsageError
 
@@ -27,6 +27,7 @@ def new_table_of_set(name: str, tables: Tables) -> Table:
 
     Raises:
         UsageError: the name cannot be one, or there is such a training set.
+        TableError: what a drop that was stopped left of the name cannot be removed.
     """
     if not _NAME.fullmatch(name):
         raise UsageError(
@@ -38,6 +39,8 @@ def new_table_of_set(name: str, tables: Tables) -> Table:
             f"there is a training set {name} already, which stays as it is: take another name "
             f"(`mart training-set show {name}` tells what it holds)."
         )
+    if table.folder is not None:
+        remove_dropped(table.name, table.folder)
     return table
 
 

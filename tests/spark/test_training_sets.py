@@ -356,10 +356,32 @@ def test_a_set_that_is_dropped_needs_no_version_and_gives_its_name_back(damaged:
 
 def test_a_drop_that_cannot_be_finished_is_told(damaged: Path, spark: SparkSession) -> None:
     found = opened(damaged, spark).training_set(NAME)
-    (damaged / "warehouse" / TABLE / "_dropped_log").write_text("in the way")
-    with pytest.raises(TableError, match=f"table {TABLE} cannot be removed as a whole: .* by hand"):
+    (damaged / "warehouse" / f".dropped-{TABLE}").write_text("in the way")
+    with pytest.raises(TableError, match=f"what was dropped of table {TABLE} cannot be removed: remove .* by hand"):
         found.drop()
     assert found.verify().is_equal
+
+
+def test_what_a_stopped_drop_left_is_no_set_and_goes_with_the_next_of_the_name(
+    damaged: Path, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, left = opened(damaged, spark), damaged / "warehouse" / f".dropped-{TABLE}"
+    with monkeypatch.context() as patch:
+        patch.setattr("feature_mart.delta.stored_files.shutil.rmtree", _stopped_once_there_is_something)
+        with pytest.raises(KeyboardInterrupt):
+            store.training_set(NAME).drop()
+    assert left.is_dir()
+    assert store.training_sets() == []
+    assert TABLE not in "".join(store._workspace.tables.names())
+    store.get_historical_features(SPINE.head(1), f"{VIEW}:amount").save(NAME)
+    assert not left.exists()
+    assert [manifest["name"] for manifest in store.training_sets()] == [NAME]
+    assert store.verify_training_set(NAME).is_equal
+
+
+def _stopped_once_there_is_something(folder: Path, **_: Any) -> None:
+    if folder.exists():
+        raise KeyboardInterrupt
 
 
 def test_two_arms_over_one_spine(damaged: Path, spark: SparkSession) -> None:
