@@ -15,6 +15,7 @@ from feature_mart import FeatureStore
 from feature_mart.definitions.schema import check_schemas
 from feature_mart.sample import write_sample
 from feature_mart.testing import FixedClock
+from tests.online_oracle import assert_online_is_offline
 
 ROOT = Path(__file__).resolve().parents[2]
 BROKEN = (
@@ -34,6 +35,7 @@ def built(started_spark: SparkSession, reference_mart: Callable[[], Path]) -> It
     store = FeatureStore(mart, spark=started_spark, now=FixedClock("2025-12-24T04:00:00Z"), variables={})
     store.build()
     yield store
+    store.stop_online()
 
 
 def test_every_view_has_rows_and_one_version(built: FeatureStore) -> None:
@@ -54,6 +56,14 @@ def test_every_query_answers(built: FeatureStore, name: str) -> None:
     text = (ROOT / "queries" / name).read_text(encoding="utf-8")
     assert text.startswith("--"), "the header says what the query answers"
     assert built.query(text).count() > 0
+
+
+def test_what_is_online_is_what_is_offline(built: FeatureStore) -> None:
+    online = {view.name for view in built.project.views.values() if view.online}
+    assert {result["view"] for result in built.sync() if result["how"] == "anew"} == online
+    for name in sorted(online):
+        assert_online_is_offline(built, name, most=300)
+        assert built.verify_online(name).is_equal, name
 
 
 def test_malformed_rows_are_in_the_quarantine_with_reasons(built: FeatureStore) -> None:
