@@ -19,7 +19,7 @@ demo: $(STAMP) ## Build the reference mart on sample data and show what it made
 	@$(BIN)/python scripts/demo.py
 
 test: $(STAMP) ## Run all tests that must hold (under 15 minutes), with the coverage gates
-	$(BIN)/pytest --cov --cov-report=
+	$(BIN)/pytest --cov --cov-report= --durations=25
 	$(BIN)/coverage report --skip-covered --skip-empty
 	$(BIN)/coverage report --include="feature_mart/errors.py,feature_mart/plan/*" --fail-under=100
 
