@@ -24,6 +24,7 @@ from typing import Any
 import redis
 from pyspark.sql import DataFrame, SparkSession
 
+from benchmarks.plain_mart import plain_mart
 from benchmarks.retail_pipeline import timed
 from feature_mart import FeatureStore
 from feature_mart.delta.session import start_session
@@ -37,33 +38,12 @@ DOUBLES, INTEGERS = 7, 2
 BORDER_DAY = 3  # see benchmarks.online_reader
 LOOKUPS = {1: 3000, 10: 2000, 100: 600}
 BY_HAND = struct.Struct(f"<q{DOUBLES}d{INTEGERS}q")
-ENTITIES = "entities:\n  user: {description: Somebody., keys: {user_id: bigint}}\n"
+RULES = "online: true, materialize: {mode: interval, every: 1d}"
 
 
 def mart_files(views: int) -> dict[str, str]:
     """A mart of some views, each the rows of a table as they are."""
-    sources = "".join(
-        f"  rows_{view}:\n    description: Rows.\n    owner: a@example.com\n    format: delta\n    path: rows_{view}\n"
-        "    event_timestamp: at\n"
-        for view in range(views)
-    )
-    pipeline = "pipeline: daily\ndescription: Views.\nowner: a@example.com\nfeature_views:\n" + "".join(
-        f"  - {{name: view_{view}, input: rows_{view}, entities: [user], event_timestamp: at, online: true, "
-        "materialize: {mode: interval, every: 1d}}\n"
-        for view in range(views)
-    )
-    described = {
-        f"metadata/feature_views/view_{view}.yml": f"feature_view: view_{view}\ndescription: Values.\n"
-        'owner: a@example.com\nfeatures:\n  "*": {description: A value.}\n'
-        for view in range(views)
-    }
-    return {
-        "conf/base.yml": "mart: bench\nwarehouse: warehouse\n",
-        "metadata/entities.yml": ENTITIES,
-        "metadata/sources.yml": f"sources:\n{sources}",
-        "pipelines/daily.yml": pipeline,
-        **described,
-    }
+    return plain_mart("bench", views, lambda _: RULES)
 
 
 def rows(spark: SparkSession, view: int, entities: int, day: int, step: int = 1) -> DataFrame:

@@ -21,6 +21,7 @@ import duckdb
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from benchmarks.plain_mart import plain_mart
 from benchmarks.retail_pipeline import timed
 from feature_mart import FeatureStore
 from feature_mart.delta.session import start_session
@@ -31,33 +32,11 @@ YEAR = 365 * 86_400_000_000
 NOW = datetime(2025, 6, 1, tzinfo=timezone.utc)
 WIDTH = 10
 TTL_DAYS = 30
-ENTITIES = "entities:\n  user: {description: Somebody., keys: {user_id: bigint}}\n"
 
 
 def mart_files(views: int) -> dict[str, str]:
     """A mart of some views, each the rows of a table as they are; the last one has a time to live."""
-    sources = "".join(
-        f"  rows_{view}:\n    description: Rows.\n    owner: a@example.com\n    format: delta\n    path: rows_{view}\n"
-        "    event_timestamp: at\n"
-        for view in range(views)
-    )
-    pipeline = "pipeline: daily\ndescription: Views.\nowner: a@example.com\nfeature_views:\n" + "".join(
-        f"  - name: view_{view}\n    input: rows_{view}\n    entities: [user]\n    event_timestamp: at\n"
-        + (f"    ttl: {TTL_DAYS}d\n" if view == views - 1 else "")
-        for view in range(views)
-    )
-    files = {
-        "conf/base.yml": "mart: joins\nwarehouse: warehouse\n",
-        "metadata/entities.yml": ENTITIES,
-        "metadata/sources.yml": f"sources:\n{sources}",
-        "pipelines/daily.yml": pipeline,
-    }
-    for view in range(views):
-        files[f"metadata/feature_views/view_{view}.yml"] = (
-            f"feature_view: view_{view}\ndescription: Numbers.\nowner: a@example.com\nfeatures:\n"
-            f'  "v{view}_*": {{description: A number.}}\n'
-        )
-    return files
+    return plain_mart("joins", views, lambda view: f"ttl: {TTL_DAYS}d" if view == views - 1 else "")
 
 
 def _user(seed: int, entities: int) -> str:

@@ -14,23 +14,13 @@ from pyspark.sql import SparkSession
 
 from feature_mart import FeatureStore
 from feature_mart.testing import FixedClock, write_files, write_tiny_mart
+from feature_mart.testing.marts import TINY
 
 NOW = datetime(2011, 1, 10, tzinfo=timezone.utc)
 START = datetime(2011, 1, 1, tzinfo=timezone.utc)
 CUSTOMERS = range(1, 9)
 VIEW = "customer_orders"
-SOURCE = """
-    sources:
-      orders:
-        description: One order.
-        owner: sales@example.com
-        format: csv
-        path: data/orders/*.csv
-        options: {header: true}
-        schema: {customer_id: bigint, order_no: string, ordered_at: timestamp, amount: double}
-        event_timestamp: ordered_at
-        deleted_files: drop
-    """
+SOURCE = f"{TINY['metadata/sources.yml'].rstrip()}\n            deleted_files: drop\n"
 
 # Customer, hours after START, number of the order, amount.
 Order = tuple[int, float, str, float]
