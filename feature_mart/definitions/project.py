@@ -235,6 +235,11 @@ class FeatureView:
             return self.features[column]
         return next((entry for entry in self.patterns if fnmatchcase(column, entry.name)), None)
 
+    def defaults(self, features: Iterable[str]) -> dict[str, Any]:
+        """The defaults of those features that have one, as YAML has them."""
+        documented = {name: self.metadata_of(name) for name in features}
+        return {name: entry.default for name, entry in documented.items() if entry and entry.default is not None}
+
 
 @dataclass(frozen=True)
 class Pipeline:

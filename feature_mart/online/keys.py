@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,7 @@ def _column_texts(kind: str, values: Array) -> list[str]:
     return list(map(writer_of(kind), found))
 
 
+@lru_cache(maxsize=1024)
 def writer_of(kind: str) -> Texts:
     """What turns a value of a type into its part of a key."""
     base = base_type(kind)

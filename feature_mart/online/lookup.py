@@ -18,9 +18,9 @@ from feature_mart.definitions.key_values import key_value
 from feature_mart.definitions.problems import listed
 from feature_mart.errors import OnlineStoreError, UsageError
 from feature_mart.online.cells import payload_at
-from feature_mart.online.keys import SEPARATOR, lane_of, writer_of
+from feature_mart.online.keys import key_text, lane_of
+from feature_mart.online.live import control_field
 from feature_mart.online.payload import Row
-from feature_mart.online.publication import control_field
 from feature_mart.online.records import Control
 from feature_mart.online.redis_store import Command, RedisStore
 from feature_mart.online.response import OnlineResponse, ViewAnswer
@@ -115,10 +115,6 @@ class _Group:
     def fields(self) -> tuple[str, ...]:
         return tuple(reader.live.control.field for reader in self.readers)
 
-    @cached_property
-    def writers(self) -> list[tuple[str, str, Callable[[Any], str]]]:
-        return [(column, kind, writer_of(kind)) for column, kind in zip(self.columns, self.kinds, strict=True)]
-
     def texts(self, rows: EntityRows) -> list[str | None]:
         """The key of each row; None where it has a null."""
         if self.kinds == ("bigint",):  # most are
@@ -129,13 +125,12 @@ class _Group:
         return [self._text(row) for row in rows]
 
     def _text(self, row: Mapping[str, Any]) -> str | None:
-        parts = []
-        for column, kind, write in self.writers:
-            value = row[column]
-            if _is_null(value, kind):
+        values = []
+        for column, kind in zip(self.columns, self.kinds, strict=True):
+            if _is_null(row[column], kind):
                 return None
-            parts.append(write(key_value(column, kind, value)))
-        return SEPARATOR.join(parts)
+            values.append(key_value(column, kind, row[column]))
+        return key_text(self.kinds, values)
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from itertools import product
 
 from feature_mart.errors import OnlineStoreError, SyncSuperseded, TransientError
-from feature_mart.online.address import StoreAddress
-from feature_mart.online.keys import by_lane
+from feature_mart.online.cell_writer import CELLS, SCRIPTS, CellWriter, calls_on_all, in_parts
+from feature_mart.online.live import LAST_EPOCH, UNKNOWN, control_field, drop_cells, live_control, progress_field
 from feature_mart.online.records import Control, Progress, Snapshot, Writer
 from feature_mart.online.redis_store import RedisStore, ScriptCall
 
@@ -31,83 +30,7 @@ from feature_mart.online.redis_store import RedisStore, ScriptCall
 LEASE_MS = 15_000
 _BEAT = LEASE_MS / 3000
 _REPLICAS_MS = 5_000
-_CELLS = 16  # in one script: lookups wait no longer than it takes
-_SCRIPTS = 8  # in one round trip
 _FIELDS = "fields"
-# Stands for epochs of which nobody noted what they left.
-_UNKNOWN = (0,)
-_LAST_EPOCH, _CLOSED = (1 << 30) - 1, "closed"
-
-
-def control_field(view: str) -> str:
-    """The name of a view's record for readers."""
-    return f"live:{view}"
-
-
-def progress_field(view: str) -> str:
-    """The name of a view's record for writers."""
-    return f"sync:{view}"
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Of cells written: how many changed, how many keys came, how many went; all as against what is live."""
-
-    changed: int = 0
-    came: int = 0
-    went: int = 0
-
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.changed + other.changed, self.came + other.came, self.went + other.went)
-
-
-@dataclass(frozen=True)
-class CellWriter:
-    """All that a task of Spark needs to write values of one epoch.
-
-    ``all``: write values that are live already, too; ``journal``: note which keys are written.
-    """
-
-    address: StoreAddress
-    field: str
-    entity: str
-    fence: str
-    epoch: int
-    live: int
-    previous: int
-    all: bool
-    journal: bool
-
-    def write(self, texts: Sequence[str], payloads: Sequence[bytes]) -> Counts:
-        """Writes the payloads of keys, an empty one for a key without a value.
-
-        Raises:
-            SyncSuperseded: another sync has begun since.
-            OnlineStoreError, OnlineStoreUnavailable: the store does not take them.
-        """
-        store = opened(self.address)
-        given = [self.field, self.fence, self.epoch, self.live, self.previous, int(self.all), int(self.journal)]
-        calls: list[ScriptCall] = []
-        total = Counts()
-        for lane, numbers in by_lane(texts, store.lanes).items():
-            fixed = [store.fence(lane), store.journal(lane, self.field, self.epoch)]
-            for start in range(0, len(numbers), _CELLS):
-                part = numbers[start : start + _CELLS]
-                keys = [store.key(lane, self.entity, texts[number]) for number in part]
-                calls.append(("write", [*fixed, *keys], [*given, *(payloads[number] for number in part)]))
-                if len(calls) == _SCRIPTS:
-                    total, calls = total + _counted(store, calls), []
-        return total + _counted(store, calls)
-
-
-def _counted(store: RedisStore, calls: Sequence[ScriptCall]) -> Counts:
-    return sum((Counts(*found) for found in store.scripts(calls)), Counts()) if calls else Counts()
-
-
-@lru_cache(maxsize=8)
-def opened(address: StoreAddress) -> RedisStore:
-    """The store at an address; one for each process. Python's workers of Spark live longer than a task."""
-    return RedisStore(address, retries=8)
 
 
 @dataclass(frozen=True)
@@ -175,7 +98,7 @@ class Publication:
                 break
             # The store lost the view's record, and not the fences: begin after the last writer that it knew, or in
             # another field where this one was closed for ever.
-            is_closed = last == _LAST_EPOCH
+            is_closed = last == LAST_EPOCH
             last = 0 if is_closed else last
             found._released()
         try:
@@ -196,7 +119,7 @@ class Publication:
         if known is not None and known.entity == view.entity and not is_closed:
             return known
         if live is not None and live.entity == view.entity and not is_closed:
-            found = Progress(live.field, view.entity, written=_UNKNOWN, scanned=_UNKNOWN)
+            found = Progress(live.field, view.entity, written=UNKNOWN, scanned=UNKNOWN)
         else:
             # A field of the hash of records counts them: no two views ever have the same.
             found = Progress(str(store.run([("HINCRBY", store.records, _FIELDS, 1)])[0]), view.entity)
@@ -352,14 +275,14 @@ class Publication:
         for epoch, lane in product(epochs, range(self.store.lanes)):
             journal = self.store.journal(lane, self._progress.field, epoch)
             start = 0
-            while keys := self.store.run([("LRANGE", journal, start, start + _CELLS * _SCRIPTS - 1)])[0]:
-                self.store.scripts(_in_parts("trim", self.store.fence(lane), keys, given))
+            while keys := self.store.run([("LRANGE", journal, start, start + CELLS * SCRIPTS - 1)])[0]:
+                self.store.scripts(in_parts("trim", self.store.fence(lane), keys, given))
                 start += len(keys)
 
     def _on_all(self, script: str, given: Sequence[object]) -> list[int]:
         """Runs a script on all keys of the view's entity."""
         found: list[int] = []
-        for calls in _calls_on_all(self.store, self.view.entity, script, given):
+        for calls in calls_on_all(self.store, self.view.entity, script, given):
             found += self.store.scripts(calls)
         return found
 
@@ -367,7 +290,7 @@ class Publication:
         field, lanes = self._progress.field, range(self.store.lanes)
         noted = (epoch for epoch in epochs if epoch not in self._progress.scanned)
         names: list[str | bytes] = [self.store.journal(lane, field, epoch) for epoch, lane in product(noted, lanes)]
-        if set(epochs) >= set(_UNKNOWN):
+        if set(epochs) >= set(UNKNOWN):
             found = (name for group in self.store.keys_like(self.store.journals(field)) for name in group)
             # Those of writers that began since are not this one's to remove.
             names += (name for name in found if int(name.rpartition(b":")[2]) < self.writer.epoch)
@@ -397,89 +320,8 @@ class Publication:
         )
 
 
-def live_control(store: RedisStore, view: str) -> Control | None:
-    """What is live of a view; None where nothing is."""
-    stored = store.record(control_field(view))
-    return None if stored is None else Control.from_bytes(stored)
-
-
-def has_all_marks(store: RedisStore, control: Control) -> bool:
-    """Whether every lane has the mark of the live snapshot; one that was lost in a failover has not."""
-    mark = f"written:{control.field}"
-    found = store.run([("HGET", store.fence(lane), mark) for lane in range(store.lanes)])
-    return all(int(written or 0) >= control.live.epoch for written in found)
-
-
-def roll_back(store: RedisStore, view: str, since: str) -> Control:
-    """Makes the snapshot before live again, in one step, and holds the view. A sync at work publishes nothing.
-
-    Raises:
-        OnlineStoreError: there is no snapshot before.
-        SyncSuperseded: a sync became live at the same time.
-    """
-    stored, control = store.record(progress_field(view)), live_control(store, view)
-    if stored is None or control is None or control.previous is None:
-        why = "nothing of it is live" if control is None else "the one that is live has none before it"
-        raise OnlineStoreError(
-            f"view {view}: there is no snapshot to go back to: {why}. `mart restore {view} --version N` brings an "
-            f"older version back, and `mart sync {view}` publishes it."
-        )
-    progress = Progress.from_bytes(stored)
-    back = replace(control, live=control.previous, previous=None, held_since=since)
-    written = tuple(dict.fromkeys((*progress.written, control.live.epoch)))
-    changes = {
-        progress_field(view): replace(progress, writer=None, written=written).to_bytes(),
-        control_field(view): back.to_bytes(),
-    }
-    if not store.swap(progress_field(view), stored, changes):
-        raise SyncSuperseded(f"view {view}: a sync changed it at the same time. Nothing was rolled back; try again.")
-    return back
-
-
-def retire(store: RedisStore, view: str) -> bool:
-    """Removes a view from the store: readers find it no more, then its values go. Whether there was anything.
-
-    Raises:
-        SyncSuperseded: a sync of it began at the same time.
-    """
-    stored = store.record(progress_field(view))
-    if stored is None:
-        return False
-    progress = Progress.from_bytes(stored)
-    gone = replace(progress, writer=None, written=_UNKNOWN, scanned=_UNKNOWN)
-    if not store.swap(progress_field(view), stored, {control_field(view): None, progress_field(view): gone.to_bytes()}):
-        raise SyncSuperseded(f"view {view}: a sync of it began while it was being removed from the online store.")
-    for field, entity in ((progress.field, progress.entity), *progress.retired):
-        drop_cells(store, field, entity)
-    store.swap(progress_field(view), gone.to_bytes(), {progress_field(view): None})
-    return True
-
-
-def drop_cells(store: RedisStore, field: str, entity: str) -> None:
-    """Removes all values of a field that no view has any more, and shuts out whoever still writes it."""
-    # Always the same token: what one that was killed has not removed, the next does.
-    store.scripts([("fence", [store.fence(lane)], [field, _LAST_EPOCH, _CLOSED]) for lane in range(store.lanes)])
-    for calls in _calls_on_all(store, entity, "drop", [field, f"{_LAST_EPOCH}:{_CLOSED}"]):
-        store.scripts(calls)
-    for names in store.keys_like(store.journals(field)):
-        store.run([("DEL", name) for name in names])
-
-
-def _calls_on_all(store: RedisStore, entity: str, script: str, given: Sequence[object]) -> Iterator[list[ScriptCall]]:
-    """The calls of a script for all keys of an entity, in groups."""
-    for group in store.keys_like(store.pattern(entity)):
-        by_fence: dict[str, list[bytes]] = {}
-        for key in group:
-            by_fence.setdefault(store.fence(store.lane_of_key(key)), []).append(key)
-        yield [call for fence, keys in by_fence.items() for call in _in_parts(script, fence, keys, given)]
-
-
 def _epochs(control: Control) -> tuple[int, int]:
     return control.live.epoch, 0 if control.previous is None else control.previous.epoch
-
-
-def _in_parts(script: str, fence: str, keys: Sequence[bytes], given: Sequence[object]) -> list[ScriptCall]:
-    return [(script, [fence, *keys[start : start + _CELLS]], given) for start in range(0, len(keys), _CELLS)]
 
 
 def _is_gone(writer: Writer, now_ms: int, host: str) -> bool:
@@ -495,5 +337,5 @@ def _is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     except PermissionError:
-        return True
+        pass  # somebody else's, but there
     return True

@@ -13,6 +13,9 @@ import pyarrow as pa
 
 from feature_mart.online.payload import PayloadLayout
 
+# What the fields of the hash of records begin with: a view's record for readers, and the one for writers.
+LIVE, SYNC = "live:", "sync:"
+
 
 @dataclass(frozen=True)
 class Snapshot:

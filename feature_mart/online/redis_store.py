@@ -26,7 +26,7 @@ _CONNECT, _ANSWER = 5.0, 15.0
 _RETRIES, _BASE, _CAP = 5, 0.02, 1.0
 _SCRIPTS = ("write", "trim", "forget", "drop")
 _PLAIN_SCRIPTS = ("fence", "mark", "swap")
-_TOGETHER = 64
+_KEYS_TOGETHER = 2048
 
 
 class RedisStore:
@@ -210,7 +210,7 @@ class RedisStore:
         with store_errors(self.address):
             for key in self._client.scan_iter(match=pattern, count=2000):
                 group.append(key)
-                if len(group) == _TOGETHER * 32:
+                if len(group) == _KEYS_TOGETHER:
                     yield group
                     group = []
         if group:

@@ -13,9 +13,10 @@ from feature_mart.definitions.problems import did_you_mean, listed
 from feature_mart.errors import TableError, UsageError
 from feature_mart.online.address import address_of
 from feature_mart.online.embedded import EmbeddedServer
+from feature_mart.online.live import live_control, progress_field, retire, roll_back
 from feature_mart.online.lookup import EntityRows, Lookup, Part
-from feature_mart.online.publication import LEASE_MS, Busy, live_control, progress_field, retire, roll_back
-from feature_mart.online.records import Control, Progress
+from feature_mart.online.publication import LEASE_MS, Busy
+from feature_mart.online.records import LIVE, SYNC, Control, Progress
 from feature_mart.online.redis_store import RedisStore
 from feature_mart.online.response import OnlineResponse
 from feature_mart.records import MICROSECOND, TableVersion, iso, parse_instant
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 4
 _SAMPLE = 200
-_LIVE, _SYNC = "live:", "sync:"
 
 
 class Online:
@@ -155,8 +155,8 @@ class Online:
     def _retire(self, kept: Sequence[FeatureView], tell: Any) -> None:
         names = {view.name for view in kept}
         for field in self._store.all_records():
-            view = field.removeprefix(_SYNC)
-            if field.startswith(_SYNC) and view not in names and retire(self._store, view):
+            view = field.removeprefix(SYNC)
+            if field.startswith(SYNC) and view not in names and retire(self._store, view):
                 tell(Event("done", view, "removed from the online store: it does not go online any more"))
 
     def lookup(
@@ -201,9 +201,7 @@ class Online:
         records = self._store.all_records()
         names = [view.name for view in views.values() if view.online]
         names += sorted(
-            field.removeprefix(_LIVE)
-            for field in records
-            if field.startswith(_LIVE) and field[len(_LIVE) :] not in names
+            field.removeprefix(LIVE) for field in records if field.startswith(LIVE) and field[len(LIVE) :] not in names
         )
         return [self._status(name, records) for name in names]
 
@@ -211,9 +209,9 @@ class Online:
         progress = Progress.from_bytes(records[progress_field(name)]) if progress_field(name) in records else None
         writer = None if progress is None or progress.writer is None else progress.writer
         syncing = None if writer is None else {"host": writer.host, "pid": writer.pid, "since": writer.since}
-        if _LIVE + name not in records:
+        if LIVE + name not in records:
             return {**_not_live(name), "syncing": syncing}
-        control = Control.from_bytes(records[_LIVE + name])
+        control = Control.from_bytes(records[LIVE + name])
         live = control.live
         current = self._workspace.tables.table(name).current()
         is_same = current is not None and current.table_id == live.table_id
@@ -251,10 +249,10 @@ class Online:
         """Makes the snapshot before live again; see `FeatureStore.rollback_online`."""
         store = self._running()
         if live_control(store, name) is None:
-            live = [field[len(_LIVE) :] for field in store.all_records() if field.startswith(_LIVE)]
+            live = [field[len(LIVE) :] for field in store.all_records() if field.startswith(LIVE)]
             raise UsageError(f"nothing of {name!r} is live. Live: {listed(live)}.{did_you_mean(name, live)}")
         back = roll_back(store, name, iso(self._workspace.now()))
-        return self._status(name, {**store.all_records(), _LIVE + name: back.to_bytes()})
+        return self._status(name, {**store.all_records(), LIVE + name: back.to_bytes()})
 
     def stop(self) -> bool:
         """Ends the embedded server; see `FeatureStore.stop_online`."""
@@ -280,7 +278,7 @@ class Online:
             return {}
         found: dict[str, list[tuple[str, int]]] = {}
         for field, stored in self._store.all_records().items():
-            if field.startswith(_LIVE):
+            if field.startswith(LIVE):
                 control = Control.from_bytes(stored)
                 snapshots = [control.live, *([control.previous] if control.previous else [])]
                 found[control.view] = [(snapshot.table_id, snapshot.version) for snapshot in snapshots]

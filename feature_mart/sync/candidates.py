@@ -12,19 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.columns.arrow import Integers, column, picked, plain
+from feature_mart.columns.arrow import Integers, picked, plain
 from feature_mart.columns.key_hash import bucket_codes
 from feature_mart.delta.bucket_files import BucketTask, DataFile, read_bucket
 from feature_mart.delta.layout import MAXIMUM_DEPTH
 from feature_mart.delta.tables import Table
 from feature_mart.point_in_time.entities import Entities
 from feature_mart.point_in_time.order import instants_or
-from feature_mart.sync.snapshot import EARLIEST_MICROS, SnapshotRows, is_within
+from feature_mart.sync.snapshot import EARLIEST_MICROS, SnapshotRows
 
 # Change rows that are looked at in this process. More of them are the work of tasks.
 MOST_ROWS = 300_000
 _FIRST_FILES = 1
-_LATEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -59,8 +58,8 @@ def candidate_keys(
             return None
         wanted = pa.schema([*keys, *([] if time in keys.names else [rows.schema.field(str(time))])])
         task = BucketTask(1, 0, tuple(near))
-        aged = rows.findable(read_bucket(task, replace(rows.read_columns(wanted), end=_LATEST)))
-        found.append(aged.filter(column(is_within(aged, str(time), start, end))).select(keys.names))
+        aged = read_bucket(task, replace(rows.read_columns(wanted, start), end=end))
+        found.append(rows.findable(aged).select(keys.names))
     together = pa.concat_tables([keys.empty_table(), *found])
     entities = Entities.of([plain(together[name]) for name in keys.names])
     codes = entities.find([plain(together[name]) for name in keys.names])

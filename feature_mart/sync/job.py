@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,8 +14,9 @@ from feature_mart.delta.log import Commit
 from feature_mart.delta.tables import Table
 from feature_mart.errors import TableError
 from feature_mart.online.keys import entity_of
+from feature_mart.online.live import has_all_marks, live_control
 from feature_mart.online.payload import LAYOUTS
-from feature_mart.online.publication import OnlineView, Publication, has_all_marks, live_control
+from feature_mart.online.publication import OnlineView, Publication
 from feature_mart.online.records import Control, Snapshot, schema_text
 from feature_mart.online.redis_store import RedisStore
 from feature_mart.records import EPOCH, MICROSECOND, TableVersion, iso, parse_instant
@@ -128,9 +129,8 @@ def _wanted(target: SyncTarget, live: Control | None) -> _Wanted:
     online = OnlineView(view.name, entity_of(view.entities), dict(view.keys))
     text = schema_text(rows.layout.features)
     number = _layout_number(live, text, rows)
-    rows = snapshot_rows(view, schema, target.as_of, number)
+    rows = replace(rows, layout=replace(rows.layout, number=number))
     columns = target.table.columns(version.version)
-    documented = {name: view.metadata_of(name) for name in rows.layout.features.names}
     made = _commit_of(target.table, version.version)
     said: Mapping[str, Any] = {} if made is None or made.provenance is None else made.provenance
     return _Wanted(
@@ -151,9 +151,7 @@ def _wanted(target: SyncTarget, live: Control | None) -> _Wanted:
             "columns": {name: columns[name] for name in rows.layout.features.names},
             "schema": text,
             "layout": number,
-            "defaults": {
-                name: _plain(entry.default) for name, entry in documented.items() if entry and entry.default is not None
-            },
+            "defaults": {name: _plain(value) for name, value in view.defaults(rows.layout.features.names).items()},
         },
     )
 
@@ -190,12 +188,14 @@ def _rules_differ(live: Control, wanted: _Wanted) -> bool:
 class _Step:
     """From where a sync goes on. ``base``: what is live, if it can be trusted; ``keys``: those that may differ.
 
-    ``keys`` is None where they are too many to be told; ``files`` are the target's, None where tasks cannot open them.
+    ``keys`` is None where they are too many to be told, and ``before`` has the rows that they are compared with then;
+    ``files`` are the target's, None where tasks cannot open them.
     """
 
     base: Control | None
     keys: pa.Table | None
     files: Sequence[DataFile] | None
+    before: VersionRows | None = None
 
 
 def _step(store: RedisStore, target: SyncTarget, wanted: _Wanted, live: Control | None) -> _Step:
@@ -205,9 +205,10 @@ def _step(store: RedisStore, target: SyncTarget, wanted: _Wanted, live: Control 
     keys = None
     if files is not None:
         keys = candidate_keys(target.table, files, _base(live), target.version.version, wanted.rows, MOST_ROWS)
-    if keys is None and _before(target, live) is None:
-        return _Step(None, None, files)
-    return _Step(live, keys, files)
+    if keys is not None:
+        return _Step(live, keys, files)
+    before = _before(target, live)
+    return _Step(None if before is None else live, None, files, before)
 
 
 def _is_trusted(store: RedisStore, live: Control, target: SyncTarget, wanted: _Wanted) -> bool:
@@ -236,8 +237,8 @@ def _pushed(
     from feature_mart.sync.tasks import VersionRows, push_all  # which takes Spark to import
 
     goal = VersionRows(target.table, target.version.version, step.files)
-    if step.base is not None:
-        return push_all(spark(), goal, _before(target, step.base), rows, writer), "all"
+    if step.before is not None:
+        return push_all(spark(), goal, step.before, rows, writer), "all"
     pushed = push_all(spark(), goal, None, rows, writer)
     return pushed + Pushed(went=publication.forget_others()), "anew"
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import numpy as np
 import pyarrow as pa
 
-from feature_mart.columns.arrow import Flags, column, instants, known, lacking, picked, plain
+from feature_mart.columns.arrow import Flags, column, instants, lacking, picked, plain
 from feature_mart.definitions import FeatureView
 from feature_mart.definitions.problems import did_you_mean, listed
 from feature_mart.delta.bucket_files import BucketColumns
@@ -133,11 +133,3 @@ def online_features(view: FeatureView, columns: Sequence[str]) -> list[str]:
         return list(view.online)
     reserved = {name.lower() for name in view.reserved_columns}
     return [name for name in columns if name.lower() not in reserved]
-
-
-def is_within(rows: pa.Table, name: str, start: int, end: int) -> Flags:
-    """Which rows have an instant in [start, end), in microseconds since 1970."""
-    values = plain(rows[name])
-    micros = instants(values.fill_null(EPOCH))
-    found: Flags = known(values) & (micros >= start) & (micros < end)
-    return found

@@ -17,7 +17,7 @@ from feature_mart.delta.bucket_files import BucketTask, DataFile, files_of_bucke
 from feature_mart.delta.layout import MAXIMUM_DEPTH
 from feature_mart.delta.placement import bucket_code
 from feature_mart.delta.tables import Table, visible
-from feature_mart.online.publication import CellWriter
+from feature_mart.online.cell_writer import CellWriter
 from feature_mart.sync.snapshot import ReadRows, SnapshotRows
 from feature_mart.sync.write import Pushed, push_keys
 

@@ -11,9 +11,10 @@ import pyarrow as pa
 from feature_mart.definitions import FeatureView
 from feature_mart.delta.tables import Table
 from feature_mart.errors import TableError
+from feature_mart.online.cell_writer import opened
 from feature_mart.online.cells import payload_at
+from feature_mart.online.live import live_control
 from feature_mart.online.payload import PayloadLayout
-from feature_mart.online.publication import live_control, opened
 from feature_mart.online.records import Control
 from feature_mart.online.redis_store import RedisStore
 from feature_mart.records import MICROSECOND, parse_instant

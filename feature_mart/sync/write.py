@@ -8,9 +8,9 @@ from dataclasses import dataclass, fields
 import pyarrow as pa
 
 from feature_mart.errors import OnlineStoreError
+from feature_mart.online.cell_writer import CellWriter, Counts, opened
 from feature_mart.online.cells import payload_at
 from feature_mart.online.keys import lane_of
-from feature_mart.online.publication import CellWriter, Counts, opened
 from feature_mart.online.redis_store import Command, RedisStore
 from feature_mart.sync.snapshot import SnapshotRows
 

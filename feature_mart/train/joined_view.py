@@ -39,7 +39,6 @@ class JoinedView:
     def of(cls, request: ViewRequest) -> JoinedView:
         """As the definitions of today say."""
         view = request.view
-        documented = {name: view.metadata_of(name) for name in request.features}
         return cls(
             view=view.name,
             alias=request.alias,
@@ -50,7 +49,7 @@ class JoinedView:
             available_after=view.available_after or timedelta(0),
             ttl=view.ttl,
             features=dict(request.features),
-            defaults={name: entry.default for name, entry in documented.items() if entry and entry.default is not None},
+            defaults=view.defaults(request.features),
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pandas  # noqa: F401  Arrow loads it for the first column: better once, a
 
 from feature_mart.errors import OnlineStoreError, OnlineStoreUnavailable, SyncSuperseded
 from feature_mart.online.address import StoreAddress
-from feature_mart.online.publication import roll_back
+from feature_mart.online.live import roll_back
 from feature_mart.online.redis_store import RedisStore
 from tests.contract.online.sample_view import NOW, SampleView
 

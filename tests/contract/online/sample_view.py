@@ -9,10 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
+from feature_mart.online.cell_writer import Counts
 from feature_mart.online.keys import key_text
 from feature_mart.online.lookup import Lookup, Part
 from feature_mart.online.payload import PayloadLayout
-from feature_mart.online.publication import Counts, OnlineView, Publication
+from feature_mart.online.publication import OnlineView, Publication
 from feature_mart.online.records import Control, Snapshot, schema_text
 from feature_mart.online.redis_store import RedisStore
 

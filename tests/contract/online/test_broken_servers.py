@@ -12,7 +12,7 @@ from redis.crc import key_slot
 from feature_mart.errors import OnlineStoreError, OnlineStoreUnavailable, SyncSuperseded, UsageError
 from feature_mart.online import publication as publishing
 from feature_mart.online.address import StoreAddress
-from feature_mart.online.publication import has_all_marks, live_control
+from feature_mart.online.live import has_all_marks, live_control
 from feature_mart.online.redis_store import RedisStore
 from tests.contract.online.redis_servers import (
     PASSWORD,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from feature_mart.errors import SyncSuperseded
-from feature_mart.online.publication import Publication, live_control, progress_field, retire, roll_back
+from feature_mart.online.live import live_control, progress_field, retire, roll_back
+from feature_mart.online.publication import Publication
 from feature_mart.online.redis_store import Command, RedisStore
 from tests.contract.online.sample_view import NOW, SampleView, entries, held
 

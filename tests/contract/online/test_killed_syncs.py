@@ -128,18 +128,10 @@ def require_tidy(store: RedisStore) -> None:
     assert journals(store) == []
 
 
+@pytest.mark.parametrize("kills", [5, pytest.param(60, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", ["embedded", "cluster"])
-def test_no_answer_is_mixed_while_syncs_are_killed(request: pytest.FixtureRequest, kind: str) -> None:
+def test_no_answer_is_mixed_while_syncs_are_killed(request: pytest.FixtureRequest, kind: str, kills: int) -> None:
     servers: RedisServer | RedisCluster = request.getfixturevalue(kind)
-    store = RedisStore(servers.address(f"killed-{kind}"))
-    kill_syncs(store, 5, seed=1)
-    store.close()
-
-
-@pytest.mark.long
-@pytest.mark.parametrize("kind", ["embedded", "cluster"])
-def test_no_answer_is_mixed_in_many_kills(request: pytest.FixtureRequest, kind: str) -> None:
-    servers: RedisServer | RedisCluster = request.getfixturevalue(kind)
-    store = RedisStore(servers.address(f"killed-often-{kind}"))
-    kill_syncs(store, 60, seed=2)
+    store = RedisStore(servers.address(f"killed-{kills}-{kind}"))
+    kill_syncs(store, kills, seed=kills)
     store.close()

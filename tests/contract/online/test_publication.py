@@ -5,15 +5,9 @@ from __future__ import annotations
 import pytest
 
 from feature_mart.errors import OnlineStoreError, SyncSuperseded, UsageError
-from feature_mart.online.publication import (
-    Busy,
-    Counts,
-    has_all_marks,
-    live_control,
-    progress_field,
-    retire,
-    roll_back,
-)
+from feature_mart.online.cell_writer import Counts
+from feature_mart.online.live import has_all_marks, live_control, progress_field, retire, roll_back
+from feature_mart.online.publication import Busy
 from feature_mart.online.records import Control, Progress
 from feature_mart.online.redis_store import RedisStore
 from tests.contract.online.sample_view import NOW, SampleView, entries, held, journals

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from feature_mart.errors import OnlineStoreError, SyncSuperseded, UsageError
 from feature_mart.online import publication as publishing
+from feature_mart.online.cell_writer import Counts
+from feature_mart.online.live import live_control, retire, roll_back
 from feature_mart.online.lookup import Lookup, Part
-from feature_mart.online.publication import Counts, Publication, live_control, retire, roll_back
+from feature_mart.online.publication import Publication
 from feature_mart.online.records import Control
 from feature_mart.online.redis_store import Command, RedisStore
 from tests.contract.online.redis_servers import RedisServer, embedded_executable
